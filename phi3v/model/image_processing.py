@@ -1,0 +1,160 @@
+"""From PIL images to 336 x 336 crops, bit for bit as the published preprocessing makes them.
+
+Knows pixels, nothing of tokens' ids or of the network. Legend: N images, K = num_crops,
+H and W height and width of the resized and padded image, both multiples of 336.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import BaseImageProcessor, BatchFeature
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+CROP_SIZE = 336  # pixels; the vision tower's input
+# 14 px patches give 24 x 24 per crop; 2 x 2 of them become one token: 12 x 12 tokens per crop.
+TOKENS_PER_SIDE = 12
+WHITE = (255, 255, 255)
+
+
+def count_image_tokens(rows: int, columns: int) -> int:
+    """Tokens of an image cut into rows x columns crops, the global crop and separators included.
+
+    Every row of tokens ends with a newline, and one separator stands before the global crop:
+    1 x 1 gives 313, 3 x 4 gives 1,921, 16 x 1 gives 2,653.
+    """
+    sub_crops = rows * TOKENS_PER_SIDE * (columns * TOKENS_PER_SIDE + 1)
+    global_crop = TOKENS_PER_SIDE * (TOKENS_PER_SIDE + 1)
+    return sub_crops + 1 + global_crop
+
+
+def fit_within_crops(width: int, height: int, num_crops: int) -> tuple[int, int]:
+    """The size (width, height) an image is resized to, before padding, to fill num_crops crops.
+
+    The longer side becomes 336 * s for the largest s whose grid still holds at most num_crops.
+    Raises ValueError for an empty image, one more elongated than 336 * num_crops, or num_crops < 1.
+    """
+    if num_crops < 1:
+        raise ValueError(f"num_crops is {num_crops}; it must be at least 1.")
+    if width < 1 or height < 1:
+        raise ValueError(f"The image is {width} x {height} pixels; both sides must be at least 1.")
+    if width < height:
+        fitted_height, fitted_width = fit_within_crops(height, width, num_crops)
+        return fitted_width, fitted_height
+    ratio = width / height
+    scale = 1
+    while (scale + 1) * math.ceil((scale + 1) / ratio) <= num_crops:
+        scale += 1
+    fitted_width = CROP_SIZE * scale
+    fitted_height = int(fitted_width / ratio)
+    if fitted_height < 1:
+        raise ValueError(
+            f"The image is {width} x {height} pixels: one side is {ratio:.0f} times the other, and "
+            f"at num_crops {num_crops} the limit is {CROP_SIZE * num_crops}. "
+            "Cut it into shorter pieces."
+        )
+    return fitted_width, fitted_height
+
+
+def crop_grid(width: int, height: int, num_crops: int) -> tuple[int, int]:
+    """The grid (rows, columns) of crops for an image of this size. Raises as fit_within_crops."""
+    fitted_width, fitted_height = fit_within_crops(width, height, num_crops)
+    return math.ceil(fitted_height / CROP_SIZE), math.ceil(fitted_width / CROP_SIZE)
+
+
+def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
+    """Scale an RGB image to its crop grid and centre it on white; both sides are multiples of 336.
+
+    A tall image is resized transposed, as the published code does it: PIL resizes one axis after
+    the other with rounding between, so the order shows in the last bit.
+    """
+    fitted_width, fitted_height = fit_within_crops(*image.size, num_crops)
+    is_tall = image.width < image.height
+    if is_tall:
+        image = image.transpose(Image.Transpose.TRANSPOSE)
+        fitted_width, fitted_height = fitted_height, fitted_width
+    resized = image.resize((fitted_width, fitted_height), Image.Resampling.BILINEAR)
+    padded_height = math.ceil(fitted_height / CROP_SIZE) * CROP_SIZE
+    padded = Image.new("RGB", (fitted_width, padded_height), WHITE)
+    padded.paste(resized, (0, (padded_height - fitted_height) // 2))
+    return padded.transpose(Image.Transpose.TRANSPOSE) if is_tall else padded
+
+
+def cut_crops(pixels: torch.Tensor) -> torch.Tensor:
+    """The global crop, then the sub-crops row by row: (3, H, W) -> (1 + H/336 * W/336, 3, 336, 336).
+
+    The global crop is the whole image squeezed to a square, without antialiasing, as published.
+    """
+    channels, height, width = pixels.shape
+    global_crop = torch.nn.functional.interpolate(
+        pixels[None], size=(CROP_SIZE, CROP_SIZE), mode="bicubic", align_corners=False
+    )
+    grid = pixels.view(
+        channels, height // CROP_SIZE, CROP_SIZE, width // CROP_SIZE, CROP_SIZE
+    )  # (3, rows, 336, columns, 336)
+    sub_crops = grid.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows * columns, 3, 336, 336)
+    return torch.cat([global_crop, sub_crops])
+
+
+class Phi3VImageProcessor(BaseImageProcessor):
+    """Turns PIL images into `pixel_values` and `image_sizes`.
+
+    num_crops is the most sub-crops an image may be cut into. auto_num_crops is what a caller who
+    leaves the choice open should use: for one image, and for several (16 and 4, says the model
+    card of Phi-3.5-vision); a checkpoint trained otherwise names its own in its
+    preprocessor_config.json.
+    """
+
+    model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_crops: int = 16,
+        image_mean: tuple[float, ...] = tuple(OPENAI_CLIP_MEAN),
+        image_std: tuple[float, ...] = tuple(OPENAI_CLIP_STD),
+        auto_num_crops: tuple[int, int] = (16, 4),
+        do_convert_rgb: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_crops = num_crops
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
+        self.auto_num_crops = list(auto_num_crops)
+        self.do_convert_rgb = do_convert_rgb
+
+    def crop_image(self, image: Image.Image, num_crops: int) -> tuple[torch.Tensor, list[int]]:
+        """One image's crops, float32 (1 + rows * columns, 3, 336, 336), and its padded [H, W]."""
+        if not isinstance(image, Image.Image):
+            raise ValueError(f"An image is a {type(image).__name__}; give PIL images.")
+        padded = resize_and_pad(image.convert("RGB"), num_crops)
+        pixels = torch.from_numpy(np.array(padded)).permute(2, 0, 1).float().div(255)  # (3, H, W)
+        mean = torch.tensor(self.image_mean)[:, None, None]
+        std = torch.tensor(self.image_std)[:, None, None]
+        return cut_crops((pixels - mean) / std), [padded.height, padded.width]
+
+    def preprocess(
+        self,
+        images: Image.Image | list[Image.Image],
+        num_crops: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare one image or a list of them.
+
+        Returns `pixel_values`, float32 (N, num_crops + 1, 3, 336, 336): global crop, sub-crops,
+        zeros; and `image_sizes`, int64 (N, 2): the padded [H, W]. Raises ValueError for an image
+        that is no PIL image, is empty, or is more elongated than 336 * num_crops.
+        """
+        num_crops = self.num_crops if num_crops is None else num_crops
+        images = [images] if isinstance(images, Image.Image) else list(images)
+        pixel_values = torch.zeros(len(images), num_crops + 1, 3, CROP_SIZE, CROP_SIZE)
+        image_sizes = torch.zeros(len(images), 2, dtype=torch.int64)
+        for index, image in enumerate(images):
+            crops, size = self.crop_image(image, num_crops)
+            pixel_values[index, : len(crops)] = crops
+            image_sizes[index] = torch.tensor(size)
+        data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
+        return BatchFeature(data, tensor_type=return_tensors)

@@ -1,0 +1,147 @@
+"""From prompts with image tags to token ids, each image's slots filled with one placeholder id.
+
+Knows the tokenizer and the image processor. Legend: B prompts, T tokens, N images over all
+prompts, K = num_crops.
+"""
+
+import re
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
+
+from .image_processing import CROP_SIZE, Phi3VImageProcessor, count_image_tokens
+
+IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
+IMAGE_TOKEN = "<|image|>"
+
+Images = Image.Image | list[Image.Image] | list[list[Image.Image]] | None
+
+
+class Phi3VProcessor(ProcessorMixin):
+    """Turns prompts and images into the network's inputs.
+
+    A prompt names its images by the tags `<|image_1|>` ... `<|image_n|>`, in any order.
+    """
+
+    def __init__(
+        self,
+        image_processor: Phi3VImageProcessor,
+        tokenizer: PreTrainedTokenizerFast,
+        chat_template: str | None = None,
+    ) -> None:
+        super().__init__(
+            image_processor, tokenizer, chat_template=chat_template or tokenizer.chat_template
+        )
+        # A decoder's batch ends where generation begins.
+        tokenizer.padding_side = "left"
+        self.image_token = IMAGE_TOKEN
+        self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+
+    @classmethod
+    def _load_tokenizer_from_pretrained(
+        cls, sub_processor_type: str, pretrained_model_name_or_path: str, **kwargs: Any
+    ) -> PreTrainedTokenizerFast:
+        """Load tokenizer.json as it is.
+
+        AutoTokenizer builds a LlamaTokenizer of the published files, whose ids lack the 29871 that
+        stands after a special token.
+        """
+        kwargs.pop("trust_remote_code", None)
+        return PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+    def __call__(
+        self,
+        text: str | list[str],
+        images: Images = None,
+        num_crops: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare one prompt or a batch.
+
+        images is one image, a list (for a batch: of all prompts' images in order), or a list of
+        lists, one per prompt. Returns `input_ids` and `attention_mask`, int64 (B, T), left padded;
+        with images also `pixel_values`, float32 (N, K + 1, 3, 336, 336), and `image_sizes`, int64
+        (N, 2), in the order in which the tags stand in the prompts.
+
+        A tag may stand in several places. Raises ValueError where a prompt's tags are not 1..n or
+        n is not the number of its images, and for images that Phi3VImageProcessor refuses.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        tag_numbers = [read_image_tags(text) for text in texts]
+        images_per_text = share_images(images, [len(set(numbers)) for numbers in tag_numbers])
+        ordered_images = [
+            images_of_text[number - 1]
+            for numbers, images_of_text in zip(tag_numbers, images_per_text, strict=True)
+            for number in numbers
+        ]
+        image_inputs = (
+            self.image_processor(ordered_images, num_crops=num_crops) if ordered_images else {}
+        )
+        image_sizes = iter(image_inputs["image_sizes"].tolist() if image_inputs else [])
+        rows = [self._encode(text, image_sizes) for text in texts]
+        padded = self.tokenizer.pad(
+            {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]},
+            return_tensors="pt",
+        )
+        data = {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
+        return BatchFeature({**data, **image_inputs}, tensor_type=return_tensors)
+
+    def _encode(self, text: str, image_sizes: Any) -> list[int]:
+        """Token ids of one prompt, taking a size from image_sizes at every tag.
+
+        The text is cut at the tags and every piece, also an empty one, is tokenized on its own
+        with its own BOS: so the published processor does it, and so the network was trained.
+        """
+        chunks = IMAGE_TAG.split(text)[::2]
+        input_ids = self.tokenizer(chunks[0]).input_ids
+        for chunk in chunks[1:]:
+            height, width = next(image_sizes)
+            slots = count_image_tokens(height // CROP_SIZE, width // CROP_SIZE)
+            input_ids = input_ids + [self.image_token_id] * slots
+            input_ids = input_ids + self.tokenizer(chunk).input_ids
+        return input_ids
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """The names of the tensors a call returns."""
+        return ["input_ids", "attention_mask", "pixel_values", "image_sizes"]
+
+
+def read_image_tags(text: str) -> list[int]:
+    """The numbers of the image tags, in the order of the text; ValueError unless they are 1..n."""
+    numbers = [int(number) for number in IMAGE_TAG.findall(text)]
+    if set(numbers) != set(range(1, len(set(numbers)) + 1)):
+        raise ValueError(
+            f"The prompt's image tags are numbered {numbers}; number them from 1 without a gap: "
+            "<|image_1|>, <|image_2|>, ..."
+        )
+    return numbers
+
+
+def share_images(images: Images, tags_per_text: list[int]) -> list[list[Image.Image]]:
+    """Each prompt's images; ValueError where their number is not that of the prompt's tags."""
+    if images is None:
+        images = []
+    if isinstance(images, Image.Image):
+        images = [images]
+    nested = any(isinstance(entry, (list, tuple)) for entry in images)
+    if nested:
+        shared = [list(entry) for entry in images]
+    elif len(images) == sum(tags_per_text):
+        remaining = iter(images)
+        shared = [[next(remaining) for _ in range(count)] for count in tags_per_text]
+    else:
+        raise ValueError(
+            f"The prompt has {sum(tags_per_text)} image tags and {len(images)} images were given; "
+            "give one image for each tag."
+        )
+    given = [len(entry) for entry in shared]
+    if given != tags_per_text:
+        raise ValueError(
+            f"The prompts have {tags_per_text} image tags and {given} images were given; "
+            "give each prompt one image for each of its tags."
+        )
+    return shared

@@ -1,0 +1,90 @@
+"""What goes into the engine and what comes out of it.
+
+Knows the words of a conversation and the figures of an answer; knows neither torch nor gradio.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+Role = Literal["system", "user", "assistant"]
+ImageSource = Image.Image | str | Path
+FinishReason = Literal["end", "length", "stopped"]
+
+
+class RequestError(ValueError):
+    """Something the user can fix: the text says what was found, the limit, and what to do."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation; its images stand before its text.
+
+    Images are PIL images (used as they are) or paths of image files.
+    """
+
+    role: Role
+    text: str
+    images: tuple[ImageSource, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen. A temperature of 0 is greedy decoding and ignores top_p and seed.
+
+    Raises RequestError for values outside their range.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise RequestError(
+                f"max_new_tokens is {self.max_new_tokens}; ask for at least 1 new token."
+            )
+        if not 0.0 <= self.temperature <= 2.0:
+            raise RequestError(
+                f"temperature is {self.temperature}; choose 0 (greedy) to 2 (very random)."
+            )
+        if not 0.0 < self.top_p <= 1.0:
+            raise RequestError(f"top_p is {self.top_p}; choose a value above 0 and up to 1.")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A conversation to be answered: its last turn is the user's.
+
+    num_crops is the most 336 x 336 crops an image is cut into; None lets the engine choose.
+    """
+
+    turns: tuple[Turn, ...]
+    sampling: Sampling = Sampling()
+    num_crops: int | None = None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The figures of one answer: tokens are counts, times are seconds.
+
+    tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
+    """
+
+    prompt_tokens: int
+    image_tokens: int
+    new_tokens: int
+    time_to_first_token: float
+    tokens_per_second: float
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of an answer's text; the last one of an answer also carries its statistics."""
+
+    text: str
+    statistics: Statistics | None = None

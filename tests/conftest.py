@@ -1,0 +1,79 @@
+"""Fixtures shared by the tests: the golden vectors, the tiny network and the published files."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+GOLDEN = Path(__file__).parent / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+import make_images  # noqa: E402
+import make_weights  # noqa: E402
+
+# The published JSON files (config, preprocessor, tokenizer) are not part of the project; a test
+# that compares with them is skipped where they are absent.
+PUBLISHED = Path(
+    os.environ.get(
+        "PHI3V_PUBLISHED_FILES",
+        Path(__file__).parents[2] / "shared" / "reference" / "checkpoints",
+    )
+)
+PUBLISHED_NAMES = ("phi-3-vision-128k-instruct", "phi-3.5-vision-instruct")
+
+
+@pytest.fixture(scope="session", params=PUBLISHED_NAMES)
+def published(request) -> Path:
+    """The folder of one published checkpoint's JSON files; once for each of the two."""
+    return published_folder(request.param)
+
+
+def published_folder(name: str) -> Path:
+    folder = PUBLISHED / name
+    if not folder.is_dir():
+        pytest.skip(f"the published files of {name} are not here; set PHI3V_PUBLISHED_FILES")
+    return folder
+
+
+def golden_json(name: str) -> dict:
+    return json.loads((GOLDEN / name).read_text())
+
+
+def golden_image(w: int, h: int, mode: str = "RGB", kind: str = "pat") -> Image.Image:
+    return make_images.make(w, h, mode, kind)
+
+
+@pytest.fixture(scope="session")
+def golden_weights() -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in make_weights.make().items()}
+
+
+@pytest.fixture(scope="session")
+def golden_vectors() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "model.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory, golden_weights):
+    """A function: the folder of the tiny checkpoint in the published format, by config name."""
+    from safetensors.torch import save_file
+
+    cases = golden_json("model_cases.json")
+    root = tmp_path_factory.mktemp("tiny")
+
+    def folder_of(config_name: str) -> Path:
+        folder = root / config_name
+        if not folder.exists():
+            folder.mkdir()
+            config = {**cases["configs"][config_name], "vision_config": cases["clip_config"]}
+            (folder / "config.json").write_text(json.dumps(config))
+            save_file(golden_weights, folder / "model.safetensors", metadata={"format": "pt"})
+        return folder
+
+    return folder_of
