@@ -22,7 +22,7 @@ class RequestError(ValueError):
 class Turn:
     """One message of a conversation; its images stand before its text.
 
-    Images are PIL images (used as they are) or paths of image files.
+    Images are PIL images or paths of image files.
     """
 
     role: Role

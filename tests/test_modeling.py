@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import GOLDEN, golden_image, golden_json
+from conftest import GOLDEN, golden_image, golden_json, published_folder
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -194,8 +194,6 @@ def test_slots_without_enough_features_are_refused_with_both_counts(load_tiny):
 @pytest.mark.parametrize("which", ["phi3", "phi35"])
 def test_rotary_factors_are_the_reference_s(which):
     from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
-
-    from conftest import published_folder
 
     name = {"phi3": "phi-3-vision-128k-instruct", "phi35": "phi-3.5-vision-instruct"}[which]
     config = Phi3VConfig.from_pretrained(published_folder(name))

@@ -37,7 +37,7 @@ class Phi3VConfig(Phi3Config):
     """
 
     model_type = "phi3_v"
-    sub_configs = {"vision_config": CLIPVisionConfig}  # noqa: RUF012
+    sub_configs = {"vision_config": CLIPVisionConfig}
 
     max_position_embeddings: int = 131072
     original_max_position_embeddings: int = 4096
@@ -56,7 +56,7 @@ class Phi3VConfig(Phi3Config):
         super().__post_init__(**kwargs)
 
     def convert_rope_params_to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        """Rename the rope type "su" before transformers checks it: it knows the same as longrope."""
+        """Rename the rope type "su" to transformers' "longrope" before it is checked."""
         scaling = kwargs.get("rope_scaling") or self.rope_parameters
         if scaling and scaling.get("rope_type", scaling.get("type")) == "su":
             factors = {key: scaling[key] for key in ("short_factor", "long_factor")}

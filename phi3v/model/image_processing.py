@@ -83,7 +83,7 @@ def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
 
 
 def cut_crops(pixels: torch.Tensor) -> torch.Tensor:
-    """The global crop, then the sub-crops row by row: (3, H, W) -> (1 + H/336 * W/336, 3, 336, 336).
+    """The global crop, then the sub-crops row by row: (3, H, W) -> (1 + crops, 3, 336, 336).
 
     The global crop is the whole image squeezed to a square, without antialiasing, as published.
     """
@@ -107,7 +107,7 @@ class Phi3VImageProcessor(BaseImageProcessor):
     preprocessor_config.json.
     """
 
-    model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012
+    model_input_names = ["pixel_values", "image_sizes"]
 
     def __init__(
         self,

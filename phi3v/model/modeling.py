@@ -33,7 +33,7 @@ class Phi3VImageEmbedding(nn.Module):
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__()
-        vision = config.vision_config
+        vision: Any = config.vision_config
         self.crop_size = vision.image_size
         self.img_processor = nn.ModuleDict({"vision_model": CLIPVisionModel._from_config(vision)})
         self.glb_GN = nn.Parameter(torch.zeros(1, 1, 4 * vision.hidden_size))
@@ -50,7 +50,7 @@ class Phi3VImageEmbedding(nn.Module):
         They are the states before the tower's last layer, without class token and final norm; so
         the last layer, present in the checkpoint, never runs.
         """
-        tower = self.img_processor["vision_model"]
+        tower: Any = self.img_processor["vision_model"]
         hidden_states = tower.pre_layrnorm(tower.embeddings(crops))  # (M, 1 + P*P, C)
         for layer in tower.encoder.layers[:-1]:
             hidden_states = layer(hidden_states, None)
@@ -154,8 +154,10 @@ class Phi3VModel(Phi3Model):
         """
         image = (mm_encoder_outputs or {}).get("image")
         if image is None and pixel_values is not None:
+            if image_sizes is None:
+                raise ValueError("pixel_values came without image_sizes; the processor gives both.")
             image = self.get_image_features(pixel_values, image_sizes)
-        if image is not None and inputs_embeds is None:
+        if image is not None and input_ids is not None:
             inputs_embeds = self.fill_image_slots(input_ids, image.pooler_output)
         return super().forward(
             input_ids=None if inputs_embeds is not None else input_ids,
@@ -170,7 +172,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
     config_class = Phi3VConfig
     input_modalities = ("image", "text")
     # Some saved copies hold the text embedding a second time, and CLIP's buffer of positions.
-    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [
         r"vision_embed_tokens\.wte\.weight",
         r"embeddings\.position_ids",
     ]
@@ -193,6 +195,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         if "_attn_implementation" in kwargs:
             kwargs.setdefault("attn_implementation", kwargs.pop("_attn_implementation"))
         wants_info = kwargs.pop("output_loading_info", False)
+        info: dict[str, Any]
         model, info = super().from_pretrained(
             *args, **kwargs, use_safetensors=True, output_loading_info=True
         )

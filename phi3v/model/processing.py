@@ -7,11 +7,10 @@ prompts, K = num_crops.
 import re
 from typing import Any
 
-import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
-from .image_processing import CROP_SIZE, Phi3VImageProcessor, count_image_tokens
+from .image_processing import CROP_SIZE, Phi3VImageProcessor, count_image_tokens, crop_grid
 
 IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
 IMAGE_TOKEN = "<|image|>"
@@ -104,6 +103,21 @@ class Phi3VProcessor(ProcessorMixin):
             input_ids = input_ids + self.tokenizer(chunk).input_ids
         return input_ids
 
+    def count_tokens(
+        self, text: str, sizes: list[tuple[int, int]], num_crops: int
+    ) -> tuple[int, int]:
+        """How many tokens a prompt takes, computed without its pixels: (of text, of images).
+
+        sizes are the images' (width, height), image n's at n - 1. Raises ValueError as a call does.
+        """
+        chunks = IMAGE_TAG.split(text)[::2]
+        text_tokens = sum(len(ids) for ids in self.tokenizer(chunks).input_ids)
+        image_tokens = sum(
+            count_image_tokens(*crop_grid(*sizes[number - 1], num_crops))
+            for number in read_image_tags(text)
+        )
+        return text_tokens, image_tokens
+
     @property
     def model_input_names(self) -> list[str]:
         """The names of the tensors a call returns."""
@@ -123,19 +137,15 @@ def read_image_tags(text: str) -> list[int]:
 
 def share_images(images: Images, tags_per_text: list[int]) -> list[list[Image.Image]]:
     """Each prompt's images; ValueError where their number is not that of the prompt's tags."""
-    if images is None:
-        images = []
-    if isinstance(images, Image.Image):
-        images = [images]
-    nested = any(isinstance(entry, (list, tuple)) for entry in images)
-    if nested:
-        shared = [list(entry) for entry in images]
-    elif len(images) == sum(tags_per_text):
-        remaining = iter(images)
+    entries: list[Any] = [images] if isinstance(images, Image.Image) else list(images or [])
+    if any(isinstance(entry, (list, tuple)) for entry in entries):
+        shared = [list(entry) for entry in entries]
+    elif len(entries) == sum(tags_per_text):
+        remaining = iter(entries)
         shared = [[next(remaining) for _ in range(count)] for count in tags_per_text]
     else:
         raise ValueError(
-            f"The prompt has {sum(tags_per_text)} image tags and {len(images)} images were given; "
+            f"The prompt has {sum(tags_per_text)} image tags and {len(entries)} images were given; "
             "give one image for each tag."
         )
     given = [len(entry) for entry in shared]

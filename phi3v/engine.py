@@ -1,0 +1,246 @@
+"""One answer at a time: a background thread generates, the caller reads text as it comes.
+
+Gets model and processor as arguments; knows nothing of pages, flags or files of weights.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from transformers import (
+    BatchFeature,
+    GenerationConfig,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
+
+from .checkpoint import EMBEDDED, load_checkpoint
+from .model import Phi3VForCausalLM, Phi3VProcessor
+from .prompt import Prompt, build_prompt
+from .request import Chunk, FinishReason, Request, Statistics
+
+logger = logging.getLogger(__name__)
+
+# While there is no new text the stream yields an empty chunk this often, in seconds: a page can
+# only end a stream that is waiting for its next chunk, not one that is busy.
+SIGN_OF_LIFE_INTERVAL = 0.2
+
+
+class GenerationError(RuntimeError):
+    """Generating failed; the reason is its `__cause__`."""
+
+
+@dataclass(eq=False)
+class Answer(StoppingCriteria):
+    """An answer on its way from the thread that generates to the one that reads.
+
+    As a stopping criterion it is called after every new token: it counts, keeps the times, and
+    ends `generate` once the reader is gone (`abandoned`) or has asked for the end (`stop`).
+    """
+
+    prompt: Prompt
+    inputs: BatchFeature
+    config: GenerationConfig
+    seed: int | None
+    streamer: TextIteratorStreamer
+    stop: threading.Event
+    asked_at: float
+    abandoned: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+    new_tokens: int = 0
+    last_token: int = -1
+    first_token_at: float = 0.0
+    last_token_at: float = 0.0
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+        """Count the token just made; True, for each of the B rows, ends the loop."""
+        self.last_token_at = time.perf_counter()
+        if self.new_tokens == 0:
+            self.first_token_at = self.last_token_at
+        self.new_tokens += 1
+        self.last_token = int(input_ids[0, -1])
+        return torch.full((len(input_ids),), self.is_unwanted, device=input_ids.device)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for more of this answer."""
+        return self.abandoned.is_set() or self.stop.is_set()
+
+    def statistics(self) -> Statistics:
+        """The figures so far; times count from the moment of asking, waiting included."""
+        decoding_seconds = self.last_token_at - self.first_token_at
+        return Statistics(
+            prompt_tokens=self.prompt.prompt_tokens,
+            image_tokens=self.prompt.image_tokens,
+            new_tokens=self.new_tokens,
+            time_to_first_token=max(0.0, self.first_token_at - self.asked_at),
+            tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
+            finish_reason=self.finish_reason(),
+        )
+
+    def finish_reason(self) -> FinishReason:
+        """Why it ended: the network ended it, the reader stopped it, or it was cut at its limit."""
+        if self.last_token in self.config.eos_token_id:
+            return "end"
+        return "length" if self.new_tokens == self.config.max_new_tokens else "stopped"
+
+
+class Engine:
+    """Answers requests with one network, one after the other in the order of arrival.
+
+    new_tokens counts every token its network ever decoded, whether or not somebody read it.
+    """
+
+    def __init__(self, model: Phi3VForCausalLM, processor: Phi3VProcessor, name: str) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.new_tokens = 0
+        self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the network's weights."""
+        return self.model.dtype
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens that prompt and answer may have together."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this is the small network that comes with the project."""
+        return self.name == EMBEDDED
+
+    def stop_token_ids(self) -> list[int]:
+        """The ids that end an answer: the config's, the tokenizer's, and the chat format's."""
+        of_config = self.model.config.eos_token_id
+        tokenizer = self.processor.tokenizer
+        end_of_turn = tokenizer.convert_tokens_to_ids("<|end|>")
+        ids = {tokenizer.eos_token_id, end_of_turn}
+        return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
+
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
+        """Answer a request: text as it comes, then one chunk with the statistics.
+
+        A chunk without text is a sign of life. Setting `stop` ends the answer within one token,
+        with its statistics; closing the iterator does the same without. Raises RequestError before
+        any work where the request cannot be answered, GenerationError where generating fails.
+        """
+        answer = self._prepare(request, stop or threading.Event())
+        self._start(answer)
+        try:
+            yield from self._read(answer)
+        finally:
+            answer.abandoned.set()
+        if answer.error is not None:
+            raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
+        statistics = answer.statistics()
+        logger.info("%s", statistics)
+        yield Chunk("", statistics)
+
+    def _prepare(self, request: Request, stop: threading.Event) -> Answer:
+        asked_at = time.perf_counter()
+        prompt = build_prompt(request, self.processor, self.context_length)
+        inputs = self.processor(prompt.text, list(prompt.images), num_crops=prompt.num_crops)
+        sampling = request.sampling
+        is_random = sampling.temperature > 0
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=is_random,
+            temperature=sampling.temperature if is_random else None,
+            top_p=sampling.top_p if is_random else None,
+            top_k=0 if is_random else None,
+            eos_token_id=self.stop_token_ids(),
+            pad_token_id=self.processor.tokenizer.pad_token_id,
+        )
+        streamer = TextIteratorStreamer(
+            self.processor.tokenizer,
+            skip_prompt=True,
+            timeout=SIGN_OF_LIFE_INTERVAL,
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
+        )
+        return Answer(prompt, inputs, config, sampling.seed, streamer, stop, asked_at)
+
+    def _start(self, answer: Answer) -> None:
+        """Hand the answer to the one thread that generates, starting it if there is none.
+
+        A thread does not survive a fork (a hosted Space forks its workers); then, a new one and a
+        new queue serve the child.
+        """
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._waiting = queue.SimpleQueue()
+                self._thread = threading.Thread(
+                    target=self._generate_forever, name="phi3v-generate", daemon=True
+                )
+                self._thread.start()
+            self._waiting.put(answer)
+
+    def _generate_forever(self) -> None:
+        while True:
+            answer = self._waiting.get()
+            try:
+                if not answer.is_unwanted:
+                    self._generate(answer)
+            except Exception as error:  # whatever it is, it belongs to the reader
+                answer.error = error
+            finally:
+                answer.finished.set()
+                del answer  # or its images would stay until the next request
+
+    def _generate(self, answer: Answer) -> None:
+        if answer.config.do_sample:
+            torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
+        with torch.inference_mode():
+            self.model.generate(
+                **answer.inputs.to(self.model.device),
+                generation_config=answer.config,
+                streamer=answer.streamer,
+                stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
+            )
+
+    def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
+        self.new_tokens += 1
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+    def _read(self, answer: Answer) -> Iterator[Chunk]:
+        while True:
+            try:
+                text = next(answer.streamer)
+            except StopIteration:
+                return
+            except queue.Empty:
+                # `generate` ends its streamer only when it succeeds
+                if answer.finished.is_set() and answer.streamer.text_queue.empty():
+                    return
+                if answer.stop.is_set() and answer.new_tokens == 0:
+                    return  # it has not begun: no need to wait for its turn
+                text = ""
+            yield Chunk(text)
+
+
+def load(
+    name: str = EMBEDDED, device: str = "auto", dtype: str = "auto", attention: str = "auto"
+) -> Engine:
+    """An engine for a checkpoint: "embedded", a directory, or an id on the Hugging Face hub.
+
+    The other arguments and the errors are load_checkpoint's.
+    """
+    model, processor = load_checkpoint(name, device, dtype, attention)
+    return Engine(model, processor, name)

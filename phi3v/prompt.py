@@ -1,0 +1,114 @@
+"""From a conversation to the text and images the processor takes, within the context's room.
+
+Knows the chat format, the numbering of images over all turns, and how many crops fit; loads no
+network and computes no pixels.
+"""
+
+import re
+from dataclasses import dataclass
+
+from PIL import Image
+
+from .images import open_image
+from .model import Phi3VProcessor
+from .request import Request, RequestError, Turn
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation ready for the processor, with its size in tokens.
+
+    image_tokens are those of prompt_tokens that stand in image slots.
+    """
+
+    text: str
+    images: tuple[Image.Image, ...]
+    num_crops: int
+    prompt_tokens: int
+    image_tokens: int
+
+
+def build_prompt(request: Request, processor: Phi3VProcessor, context_length: int) -> Prompt:
+    """Render a request and choose its num_crops so that prompt and answer fit the context.
+
+    Raises RequestError where there is nothing to answer, an image cannot be read or cut, or prompt
+    and max_new_tokens together are longer than context_length tokens.
+    """
+    check_turns(request.turns)
+    images = tuple(open_image(image) for turn in request.turns for image in turn.images)
+    text = render_prompt(request.turns, processor)
+    room = context_length - request.sampling.max_new_tokens
+    for num_crops in crop_choices(request.num_crops, len(images), processor):
+        try:
+            text_tokens, image_tokens = processor.count_tokens(
+                text, [image.size for image in images], num_crops
+            )
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+        if text_tokens + image_tokens <= room:
+            return Prompt(text, images, num_crops, text_tokens + image_tokens, image_tokens)
+    raise RequestError(
+        f"The conversation takes {text_tokens + image_tokens} tokens ({image_tokens} of them for "
+        f"{len(images)} images cut into at most {num_crops} crops each) and the answer may take "
+        f"{request.sampling.max_new_tokens}; the context holds {context_length}. "
+        "Use fewer images, a smaller num_crops or max_new_tokens, or start a new conversation."
+    )
+
+
+def check_turns(turns: tuple[Turn, ...]) -> None:
+    """Raise RequestError unless the last turn is a user's that asks or shows something."""
+    if not turns or turns[-1].role != "user":
+        raise RequestError("There is no question to answer; the last turn must be the user's.")
+    if not turns[-1].text.strip() and not turns[-1].images:
+        raise RequestError("The question is empty; write one or add an image.")
+    for turn in turns:
+        if turn.images and turn.role != "user":
+            raise RequestError(
+                f"A turn of the {turn.role} has {len(turn.images)} images; "
+                "only the user's turns can show images."
+            )
+
+
+def render_prompt(turns: tuple[Turn, ...], processor: Phi3VProcessor) -> str:
+    """The conversation in the checkpoint's chat format, ending where the answer begins.
+
+    Images are numbered over all turns, and a turn's tags stand before its text.
+    """
+    messages = []
+    number = 0
+    for turn in turns:
+        tags = ""
+        for _ in turn.images:
+            number += 1
+            tags += f"<|image_{number}|>\n"
+        messages.append({"role": turn.role, "content": tags + disarm_markup(turn.text, processor)})
+    prompt = processor.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
+    return str(prompt)
+
+
+def disarm_markup(text: str, processor: Phi3VProcessor) -> str:
+    """Put a space into whatever a prompt reads as a command, so that text stays text.
+
+    `<|end|>` becomes `< |end|>`; so do image tags and all special tokens of the tokenizer.
+    """
+    special = [token.content for token in processor.tokenizer.added_tokens_decoder.values()]
+    markup = "|".join([r"<\|image_\d+\|>", *map(re.escape, special)])
+    return re.sub(markup, lambda found: found[0][0] + " " + found[0][1:], text)
+
+
+def crop_choices(
+    num_crops: int | None, image_count: int, processor: Phi3VProcessor
+) -> tuple[int, ...]:
+    """The values of num_crops to try: the one asked for, or the checkpoint's own choice and less.
+
+    Raises RequestError for a number below 1.
+    """
+    if num_crops is not None:
+        if num_crops < 1:
+            raise RequestError(f"num_crops is {num_crops}; it must be at least 1.")
+        return (num_crops,)
+    for_one, for_several = processor.image_processor.auto_num_crops
+    most = for_one if image_count <= 1 else for_several
+    return tuple(range(most, 0, -1))
