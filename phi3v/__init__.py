@@ -1,13 +1,13 @@
 """Phi-3-Vision without remote code; importing this registers it with transformers' Auto classes."""
 
-from .engine import Engine, GenerationError, load
-from .model import (
+from phi3v.engine import Engine, GenerationError, load
+from phi3v.model import (
     Phi3VConfig,
     Phi3VForCausalLM,
     Phi3VImageProcessor,
     Phi3VProcessor,
 )
-from .request import Chunk, Request, RequestError, Sampling, Statistics, Turn
+from phi3v.request import Chunk, Request, RequestError, Sampling, Statistics, Turn
 
 __all__ = [
     "Chunk",

@@ -17,8 +17,8 @@ from huggingface_hub.utils import httpx
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoProcessor
 
-from .model import Phi3VForCausalLM, Phi3VProcessor
-from .request import RequestError
+from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.request import RequestError
 
 logger = logging.getLogger(__name__)
 

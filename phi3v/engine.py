@@ -19,10 +19,10 @@ from transformers import (
     TextIteratorStreamer,
 )
 
-from .checkpoint import EMBEDDED, load_checkpoint
-from .model import Phi3VForCausalLM, Phi3VProcessor
-from .prompt import Prompt, build_prompt
-from .request import Chunk, FinishReason, Request, Statistics
+from phi3v.checkpoint import EMBEDDED, load_checkpoint
+from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.prompt import Prompt, build_prompt
+from phi3v.request import Chunk, FinishReason, Request, Statistics
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .images import open_image
-from .model import Phi3VProcessor
-from .request import Request, RequestError, Turn
+from phi3v.images import open_image
+from phi3v.model import Phi3VProcessor
+from phi3v.request import Request, RequestError, Turn
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Prints the figures that the README quotes: this engine beside plain generate, in one process."""
