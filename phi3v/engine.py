@@ -60,11 +60,12 @@ class Answer(StoppingCriteria):
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
         """Count the token just made; True, for each of the B rows, ends the loop."""
-        self.last_token_at = time.perf_counter()
-        if self.new_tokens == 0:
-            self.first_token_at = self.last_token_at
-        self.new_tokens += 1
-        self.last_token = int(input_ids[0, -1])
+        if self.finish_reason() == "stopped":  # on MPS the loop runs one token past its end
+            self.last_token_at = time.perf_counter()
+            if self.new_tokens == 0:
+                self.first_token_at = self.last_token_at
+            self.new_tokens += 1
+            self.last_token = int(input_ids[0, -1])
         return torch.full((len(input_ids),), self.is_unwanted, device=input_ids.device)
 
     @property
