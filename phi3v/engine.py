@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from transformers import (
-    BatchFeature,
     GenerationConfig,
     StoppingCriteria,
     StoppingCriteriaList,
@@ -21,14 +21,19 @@ from transformers import (
 
 from phi3v.checkpoint import EMBEDDED, load_checkpoint
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.model.image_processing import crop_grid
 from phi3v.prompt import Prompt, build_prompt
 from phi3v.request import Chunk, FinishReason, Request, Statistics
+from phi3v.reuse import Picture, Reuse, as_encoded
 
 logger = logging.getLogger(__name__)
 
 # While there is no new text the stream yields an empty chunk this often, in seconds: a page can
 # only end a stream that is waiting for its next chunk, not one that is busy.
 SIGN_OF_LIFE_INTERVAL = 0.2
+
+# What an engine keeps for the next request unless told otherwise, in bytes.
+DEFAULT_REUSE_BYTES = 500_000_000
 
 
 class GenerationError(RuntimeError):
@@ -44,7 +49,8 @@ class Answer(StoppingCriteria):
     """
 
     prompt: Prompt
-    inputs: BatchFeature
+    input_ids: torch.Tensor  # (1, T)
+    pictures: tuple[Picture, ...]
     config: GenerationConfig
     seed: int | None
     streamer: TextIteratorStreamer
@@ -53,6 +59,7 @@ class Answer(StoppingCriteria):
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    reused_tokens: int = 0
     new_tokens: int = 0
     last_token: int = -1
     first_token_at: float = 0.0
@@ -79,6 +86,7 @@ class Answer(StoppingCriteria):
         return Statistics(
             prompt_tokens=self.prompt.prompt_tokens,
             image_tokens=self.prompt.image_tokens,
+            reused_tokens=self.reused_tokens,
             new_tokens=self.new_tokens,
             time_to_first_token=max(0.0, self.first_token_at - self.asked_at),
             tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
@@ -95,14 +103,23 @@ class Answer(StoppingCriteria):
 class Engine:
     """Answers requests with one network, one after the other in the order of arrival.
 
-    new_tokens counts every token its network ever decoded, whether or not somebody read it.
+    Pictures and beginnings of conversations that were seen before are not computed again, as far
+    as `reuse_bytes` hold what was kept of them. new_tokens counts every token its network ever
+    decoded, whether or not somebody read it.
     """
 
-    def __init__(self, model: Phi3VForCausalLM, processor: Phi3VProcessor, name: str) -> None:
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        processor: Phi3VProcessor,
+        name: str,
+        reuse_bytes: int = DEFAULT_REUSE_BYTES,
+    ) -> None:
         self.model = model.eval()
         self.processor = processor
         self.name = name
         self.new_tokens = 0
+        self.reuse = Reuse(model, processor, reuse_bytes)
         self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -157,7 +174,9 @@ class Engine:
     def _prepare(self, request: Request, stop: threading.Event) -> Answer:
         asked_at = time.perf_counter()
         prompt = build_prompt(request, self.processor, self.context_length)
-        inputs = self.processor(prompt.text, list(prompt.images), num_crops=prompt.num_crops)
+        pictures = tuple(self.reuse.prepare(image, prompt.num_crops) for image in prompt.images)
+        grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
+        input_ids = torch.tensor([self.processor.tokenize(prompt.text, grids)])
         sampling = request.sampling
         is_random = sampling.temperature > 0
         config = GenerationConfig(
@@ -176,7 +195,7 @@ class Engine:
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )
-        return Answer(prompt, inputs, config, sampling.seed, streamer, stop, asked_at)
+        return Answer(prompt, input_ids, pictures, config, sampling.seed, streamer, stop, asked_at)
 
     def _start(self, answer: Answer) -> None:
         """Hand the answer to the one thread that generates, starting it if there is none.
@@ -209,12 +228,22 @@ class Engine:
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
         with torch.inference_mode():
-            self.model.generate(
-                **answer.inputs.to(self.model.device),
+            features = self.reuse.encode(answer.pictures)
+            key = self.reuse.identify(answer.input_ids, answer.pictures)
+            cache = self.reuse.find_prefix(key)
+            answer.reused_tokens = cache.get_seq_length()
+            input_ids = answer.input_ids.to(self.model.device)
+            sequence = self.model.generate(
+                input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                mm_encoder_outputs=as_encoded(features),
+                past_key_values=cache,
                 generation_config=answer.config,
                 streamer=answer.streamer,
                 stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
             )
+            new_ids = sequence[0, len(key) :].cpu().numpy()
+            self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)
 
     def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
         self.new_tokens += 1

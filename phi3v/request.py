@@ -71,11 +71,13 @@ class Request:
 class Statistics:
     """The figures of one answer: tokens are counts, times are seconds.
 
+    Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
     tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
     """
 
     prompt_tokens: int
     image_tokens: int
+    reused_tokens: int
     new_tokens: int
     time_to_first_token: float
     tokens_per_second: float

@@ -122,15 +122,21 @@ class Phi3VModel(Phi3Model):
         )
 
     def fill_image_slots(
-        self, input_ids: torch.Tensor, image_features: tuple[torch.Tensor, ...]
+        self,
+        input_ids: torch.Tensor,
+        image_features: tuple[torch.Tensor, ...],
+        is_continued: bool = False,
     ) -> torch.Tensor:
         """Embed (B, T) ids, writing the images' features over the slots in order: (B, T, D).
 
-        Raises ValueError where slots and features differ in number.
+        is_continued says that the ids are the end of a text whose beginning is in a cache; then
+        the last features are theirs. Raises ValueError where slots and features differ in number.
         """
         embeddings = self.embed_tokens(input_ids)
         slots = input_ids == self.config.image_token_id  # (B, T)
         features = torch.cat(image_features).to(embeddings)
+        if is_continued:
+            features = features[max(0, len(features) - int(slots.sum())) :]
         if slots.sum() != len(features):
             raise ValueError(
                 f"The prompt has {int(slots.sum())} image slots and the images have "
@@ -158,7 +164,9 @@ class Phi3VModel(Phi3Model):
                 raise ValueError("pixel_values came without image_sizes; the processor gives both.")
             image = self.get_image_features(pixel_values, image_sizes)
         if image is not None and input_ids is not None:
-            inputs_embeds = self.fill_image_slots(input_ids, image.pooler_output)
+            cache = kwargs.get("past_key_values")
+            is_continued = cache is not None and cache.get_seq_length() > 0
+            inputs_embeds = self.fill_image_slots(input_ids, image.pooler_output, is_continued)
         return super().forward(
             input_ids=None if inputs_embeds is not None else input_ids,
             inputs_embeds=inputs_embeds,
@@ -269,6 +277,8 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         past_key_values: Any,
         attention_mask: torch.Tensor | None,
     ) -> bool:
+        if getattr(past_key_values, "is_long", False):
+            return False  # its keys were made with the long factors in the first place
         limit = self.config.original_max_position_embeddings
         total = input_ids.shape[1]
         cached = past_key_values.get_seq_length() if past_key_values is not None else 0

@@ -5,6 +5,7 @@ prompts, K = num_crops.
 """
 
 import re
+from itertools import islice
 from typing import Any
 
 from PIL import Image
@@ -79,8 +80,12 @@ class Phi3VProcessor(ProcessorMixin):
         image_inputs = (
             self.image_processor(ordered_images, num_crops=num_crops) if ordered_images else {}
         )
-        image_sizes = iter(image_inputs["image_sizes"].tolist() if image_inputs else [])
-        rows = [self._encode(text, image_sizes) for text in texts]
+        sizes = image_inputs["image_sizes"].tolist() if image_inputs else []
+        grids = iter([(height // CROP_SIZE, width // CROP_SIZE) for height, width in sizes])
+        rows = [
+            self.tokenize(text, list(islice(grids, len(numbers))))
+            for text, numbers in zip(texts, tag_numbers, strict=True)
+        ]
         padded = self.tokenizer.pad(
             {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]},
             return_tensors="pt",
@@ -88,20 +93,18 @@ class Phi3VProcessor(ProcessorMixin):
         data = {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
         return BatchFeature({**data, **image_inputs}, tensor_type=return_tensors)
 
-    def _encode(self, text: str, image_sizes: Any) -> list[int]:
-        """Token ids of one prompt, taking a size from image_sizes at every tag.
+    def tokenize(self, text: str, grids: list[tuple[int, int]]) -> list[int]:
+        """Token ids of one prompt; grids are the crop grids (rows, columns) of its tags in order.
 
         The text is cut at the tags and every piece, also an empty one, is tokenized on its own
         with its own BOS: so the published processor does it, and so the network was trained.
         """
-        chunks = IMAGE_TAG.split(text)[::2]
-        input_ids = self.tokenizer(chunks[0]).input_ids
-        for chunk in chunks[1:]:
-            height, width = next(image_sizes)
-            slots = count_image_tokens(height // CROP_SIZE, width // CROP_SIZE)
-            input_ids = input_ids + [self.image_token_id] * slots
-            input_ids = input_ids + self.tokenizer(chunk).input_ids
-        return input_ids
+        first, *chunks = IMAGE_TAG.split(text)[::2]
+        input_ids = self.tokenizer(first).input_ids
+        for chunk, grid in zip(chunks, grids, strict=True):
+            slots = [self.image_token_id] * count_image_tokens(*grid)
+            input_ids = input_ids + slots + self.tokenizer(chunk).input_ids
+        return list(input_ids)
 
     def count_tokens(
         self, text: str, sizes: list[tuple[int, int]], num_crops: int

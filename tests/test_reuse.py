@@ -1,0 +1,214 @@
+"""Cached and uncached answers are the same, whatever people do with a conversation."""
+
+import os
+import random
+import threading
+
+import numpy as np
+import pytest
+import torch
+from conftest import golden_image, published_folder
+from transformers import AutoProcessor
+
+from phi3v import Engine, Phi3VConfig, Phi3VForCausalLM, Request, Sampling, Turn
+from phi3v.reuse import Kept, count_common
+
+CONVERSATIONS = int(os.environ.get("PHI3V_TEST_CONVERSATIONS", "40"))
+EDGE = 350  # tokens with the short RoPE factors: one picture and some text
+PICTURES = [golden_image(40 + 7 * i, 30 + 5 * i, kind="smooth") for i in range(2)] + [
+    golden_image(64, 64)
+]
+
+
+@pytest.fixture(scope="module")
+def processor():
+    processor = AutoProcessor.from_pretrained(published_folder("phi-3.5-vision-instruct"))
+    processor.image_processor.auto_num_crops = [1, 1]
+    return processor
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Random weights in float64, so that no two tokens are as good as equal."""
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    vision = {**sizes, "num_hidden_layers": 2, "image_size": 336, "patch_size": 14}
+    config = Phi3VConfig(
+        **sizes,
+        num_hidden_layers=2,
+        num_key_value_heads=2,
+        rope_scaling={"type": "su", "short_factor": [1.0] * 8, "long_factor": [3.0] * 8},
+        original_max_position_embeddings=EDGE,
+        max_position_embeddings=4000,
+        initializer_range=0.3,
+        vision_config=vision,
+    )
+    return Phi3VForCausalLM(config).double().eval()
+
+
+def build_engine(network, processor, reuse_bytes):
+    return Engine(network, processor, "random", reuse_bytes=reuse_bytes)
+
+
+def answer(engine, turns, count=12, stop_after=None):
+    """Text and statistics; with stop_after, of an answer stopped once that many tokens are made."""
+    stop = threading.Event()
+    text, statistics = "", None
+    before = engine.new_tokens
+    for chunk in engine.stream(Request(tuple(turns), Sampling(max_new_tokens=count)), stop):
+        if stop_after is not None and engine.new_tokens - before >= stop_after:
+            stop.set()
+        text, statistics = text + chunk.text, chunk.statistics
+    return text, statistics
+
+
+def say(rng: random.Random) -> Turn:
+    words = " ".join(
+        rng.choice(["red", "why", "what is it", "7"]) for _ in range(rng.randint(1, 9))
+    )
+    return Turn("user", words, tuple(rng.sample(PICTURES, rng.choice([0, 0, 1, 1, 2]))))
+
+
+def change_conversation(rng: random.Random, turns: list[Turn]) -> list[Turn]:
+    """What a person does next: ask on, edit, retry, switch a picture, or start again."""
+    deed = rng.choice(["ask", "ask", "ask", "edit", "retry", "switch", "restart"])
+    if deed == "restart" or not turns:
+        return [say(rng)]
+    if deed == "ask":
+        return [*turns, say(rng)]
+    kept = turns[:-1] if turns[-1].role == "assistant" else turns
+    if deed == "edit":
+        return [*kept[:-1], say(rng)]
+    if deed == "switch":
+        index = rng.randrange(0, len(kept), 2)
+        switched = Turn("user", kept[index].text, (rng.choice(PICTURES),))
+        return [*kept[:index], switched, *kept[index + 1 :]]
+    return kept
+
+
+def test_random_conversations_get_the_answers_they_get_without_reuse(network, processor):
+    cached = build_engine(network, processor, 3_000_000)  # some conversations, not all of them
+    plain = build_engine(network, processor, 0)
+    reused = crossed = 0
+    for seed in range(CONVERSATIONS):
+        rng = random.Random(seed)
+        conversations: list[list[Turn]] = [[], []]
+        for _ in range(4):
+            which = rng.randrange(2)  # two people, taking turns
+            turns = change_conversation(rng, conversations[which])
+            if rng.random() < 0.2:
+                answer(cached, turns, count=40, stop_after=rng.randint(1, 5))
+            text, statistics = answer(cached, turns)
+            expected, plain_statistics = answer(plain, turns)
+            assert text == expected, f"conversation {seed}"
+            assert plain_statistics.reused_tokens == 0
+            reused += statistics.reused_tokens
+            crossed += statistics.prompt_tokens <= EDGE < statistics.prompt_tokens + 12
+            conversations[which] = [*turns, Turn("assistant", text)]
+    assert reused > 0
+    assert crossed > 0
+    assert cached.reuse.encoded_images < plain.reuse.encoded_images
+
+
+def test_a_second_question_computes_only_what_is_new(network, processor):
+    engine = build_engine(network, processor, 10**8)
+    turns = [Turn("user", "What is it?")]
+    text, first = answer(engine, turns)
+    assert first.reused_tokens == 0
+    turns += [Turn("assistant", text), Turn("user", "Why?")]
+    _, second = answer(engine, turns)
+    assert second.reused_tokens >= first.prompt_tokens
+
+
+def test_a_retry_computes_one_token_of_the_prompt(network, processor):
+    engine = build_engine(network, processor, 10**8)
+    turns = [Turn("user", "What is it?", (PICTURES[0],))]
+    first, _ = answer(engine, turns)
+    again, statistics = answer(engine, turns)
+    assert statistics.reused_tokens == statistics.prompt_tokens - 1
+    assert again == first
+
+
+def test_the_same_pictures_with_another_question_are_not_computed_again(network, processor):
+    engine = build_engine(network, processor, 10**8)
+    answer(engine, [Turn("user", "Describe this.", (PICTURES[0],))])
+    _, statistics = answer(engine, [Turn("user", "Read this.", (PICTURES[0],))])
+    assert statistics.reused_tokens > 313
+
+
+def test_adding_a_picture_to_a_chat_encodes_one_picture(network, processor):
+    engine = build_engine(network, processor, 10**8)
+    turns = [Turn("user", "What is it?", (PICTURES[0],))]
+    text, _ = answer(engine, turns)
+    turns += [Turn("assistant", text), Turn("user", "And this?", (PICTURES[1],))]
+    answer(engine, turns)
+    assert engine.reuse.encoded_images == 2
+
+
+def test_two_equal_pictures_in_a_request_are_encoded_once(network, processor):
+    engine = build_engine(network, processor, 0)
+    answer(engine, [Turn("user", "Same?", (PICTURES[0], PICTURES[0].copy()))])
+    assert engine.reuse.encoded_images == 1
+
+
+def test_pictures_of_one_size_are_never_taken_for_each_other(network, processor):
+    engine, plain = (build_engine(network, processor, size) for size in (10**8, 0))
+    other = PICTURES[0].transpose(0)
+    answer(engine, [Turn("user", "What is it?", (PICTURES[0],))])
+    text, statistics = answer(engine, [Turn("user", "What is it?", (other,))])
+    assert statistics.reused_tokens < 20
+    assert text == answer(plain, [Turn("user", "What is it?", (other,))])[0]
+
+
+@pytest.mark.parametrize("long_first", [True, False])
+def test_keys_of_one_set_of_rope_factors_are_never_used_with_the_other(
+    network, processor, long_first
+):
+    engine, plain = (build_engine(network, processor, size) for size in (10**8, 0))
+    short = [Turn("user", "What is it?", (PICTURES[0],))]
+    long = [Turn("user", "What is it? " * 40, (PICTURES[0],))]
+    first, second = (long, short) if long_first else (short, long)
+    answer(engine, first)
+    text, statistics = answer(engine, second)
+    assert statistics.reused_tokens == 0
+    assert text == answer(plain, second)[0]
+
+
+def test_a_long_conversation_is_continued_without_computing_it_again(network, processor):
+    engine, plain = (build_engine(network, processor, size) for size in (10**8, 0))
+    turns = [Turn("user", "What is it? " * 60, (PICTURES[0],))]
+    text, first = answer(engine, turns)
+    assert first.prompt_tokens > EDGE
+    turns += [Turn("assistant", text), Turn("user", "Why?")]
+    text, second = answer(engine, turns)
+    assert second.reused_tokens > EDGE
+    assert text == answer(plain, turns)[0]
+
+
+def test_without_a_budget_nothing_is_kept(network, processor):
+    engine = build_engine(network, processor, 0)
+    turns = [Turn("user", "What is it?", (PICTURES[0],))]
+    answer(engine, turns)
+    assert answer(engine, turns)[1].reused_tokens == 0
+    assert engine.reuse.encoded_images == 2
+
+
+def test_the_least_recently_used_leaves_first():
+    kept = Kept(100)
+    values = {name: torch.zeros(40, dtype=torch.uint8) for name in (b"a", b"b", b"c")}
+    kept.put(b"a", values[b"a"])
+    kept.put(b"b", values[b"b"])
+    kept.use(b"a")
+    kept.put(b"c", values[b"c"])
+    assert (b"a" in kept, b"b" in kept, b"c" in kept) == (True, False, True)
+    kept.put(b"d", torch.zeros(101, dtype=torch.uint8))
+    assert b"d" not in kept
+    assert kept.nbytes == 80
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [([], [1], 0), ([1, 2], [1, 2], 2), ([1, 2], [1, 2, 3], 2), ([1, 2, 3], [1, 5, 3], 1)],
+)
+def test_common_beginnings_are_counted(first, second, common):
+    assert count_common(np.array(first), np.array(second)) == common
