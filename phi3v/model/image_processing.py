@@ -82,20 +82,33 @@ def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
     return padded.transpose(Image.Transpose.TRANSPOSE) if is_tall else padded
 
 
-def cut_crops(pixels: torch.Tensor) -> torch.Tensor:
-    """The global crop, then the sub-crops row by row: (3, H, W) -> (1 + crops, 3, 336, 336).
+def normalize(image: Image.Image, mean: list[float], std: list[float]) -> torch.Tensor:
+    """An RGB image as float32 (3, H, W), each value v of 0..255 become (v / 255 - mean) / std.
+
+    Every channel has only 256 values, so they are computed once and looked up: bit for bit the
+    same, in a third of the time.
+    """
+    pixels = np.asarray(image)  # (H, W, 3)
+    table = (torch.arange(256) / 255 - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]
+    planes = np.empty((3, image.height, image.width), np.float32)
+    for channel, values in enumerate(table.numpy()):
+        # "clip" never clips here; it spares numpy a copy that its default needs for errors
+        np.take(values, pixels[:, :, channel], out=planes[channel], mode="clip")
+    return torch.from_numpy(planes)
+
+
+def cut_crops(pixels: torch.Tensor, crops: torch.Tensor) -> None:
+    """Write the global crop, then the sub-crops row by row, of (3, H, W) into (N, 3, 336, 336).
 
     The global crop is the whole image squeezed to a square, without antialiasing, as published.
     """
     channels, height, width = pixels.shape
-    global_crop = torch.nn.functional.interpolate(
+    rows, columns = height // CROP_SIZE, width // CROP_SIZE
+    crops[:1] = torch.nn.functional.interpolate(
         pixels[None], size=(CROP_SIZE, CROP_SIZE), mode="bicubic", align_corners=False
     )
-    grid = pixels.view(
-        channels, height // CROP_SIZE, CROP_SIZE, width // CROP_SIZE, CROP_SIZE
-    )  # (3, rows, 336, columns, 336)
-    sub_crops = grid.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows * columns, 3, 336, 336)
-    return torch.cat([global_crop, sub_crops])
+    grid = pixels.view(channels, rows, CROP_SIZE, columns, CROP_SIZE)
+    crops[1:].view(rows, columns, channels, CROP_SIZE, CROP_SIZE).copy_(grid.permute(1, 3, 0, 2, 4))
 
 
 class Phi3VImageProcessor(BaseImageProcessor):
@@ -125,16 +138,6 @@ class Phi3VImageProcessor(BaseImageProcessor):
         self.auto_num_crops = list(auto_num_crops)
         self.do_convert_rgb = do_convert_rgb
 
-    def crop_image(self, image: Image.Image, num_crops: int) -> tuple[torch.Tensor, list[int]]:
-        """One image's crops, float32 (1 + rows * columns, 3, 336, 336), and its padded [H, W]."""
-        if not isinstance(image, Image.Image):
-            raise ValueError(f"An image is a {type(image).__name__}; give PIL images.")
-        padded = resize_and_pad(image.convert("RGB"), num_crops)
-        pixels = torch.from_numpy(np.array(padded)).permute(2, 0, 1).float().div(255)  # (3, H, W)
-        mean = torch.tensor(self.image_mean)[:, None, None]
-        std = torch.tensor(self.image_std)[:, None, None]
-        return cut_crops((pixels - mean) / std), [padded.height, padded.width]
-
     def preprocess(
         self,
         images: Image.Image | list[Image.Image],
@@ -150,11 +153,16 @@ class Phi3VImageProcessor(BaseImageProcessor):
         """
         num_crops = self.num_crops if num_crops is None else num_crops
         images = [images] if isinstance(images, Image.Image) else list(images)
-        pixel_values = torch.zeros(len(images), num_crops + 1, 3, CROP_SIZE, CROP_SIZE)
-        image_sizes = torch.zeros(len(images), 2, dtype=torch.int64)
-        for index, image in enumerate(images):
-            crops, size = self.crop_image(image, num_crops)
-            pixel_values[index, : len(crops)] = crops
-            image_sizes[index] = torch.tensor(size)
+        for image in images:
+            if not isinstance(image, Image.Image):
+                raise ValueError(f"An image is a {type(image).__name__}; give PIL images.")
+        pixel_values = torch.empty(len(images), num_crops + 1, 3, CROP_SIZE, CROP_SIZE)
+        image_sizes = torch.empty(len(images), 2, dtype=torch.int64)
+        for crops, size, image in zip(pixel_values, image_sizes, images, strict=True):
+            padded = resize_and_pad(image.convert("RGB"), num_crops)
+            count = 1 + padded.height // CROP_SIZE * (padded.width // CROP_SIZE)
+            cut_crops(normalize(padded, self.image_mean, self.image_std), crops[:count])
+            crops[count:] = 0
+            size[:] = torch.tensor([padded.height, padded.width])
         data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
         return BatchFeature(data, tensor_type=return_tensors)
