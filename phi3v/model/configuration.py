@@ -59,6 +59,10 @@ class Phi3VConfig(Phi3Config):
         """Rename the rope type "su" to transformers' "longrope" before it is checked."""
         scaling = kwargs.get("rope_scaling") or self.rope_parameters
         if scaling and scaling.get("rope_type", scaling.get("type")) == "su":
-            factors = {key: scaling[key] for key in ("short_factor", "long_factor")}
-            kwargs["rope_scaling"] = {"rope_type": "longrope", **factors}
+            kwargs["rope_scaling"] = {
+                "rope_type": "longrope",
+                "short_factor": scaling["short_factor"],
+                "long_factor": scaling["long_factor"],
+                "factor": self.max_position_embeddings / self.original_max_position_embeddings,
+            }
         return super().convert_rope_params_to_dict(**kwargs)
