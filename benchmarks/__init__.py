@@ -1,1 +1,1 @@
-"""Prints the figures that the README quotes: this engine beside plain generate, in one process."""
+"""Prints the figures that README.md and RESULTS.md quote: `python -m benchmarks --help`."""
