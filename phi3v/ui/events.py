@@ -13,7 +13,8 @@ from typing import Any
 
 import gradio as gr
 
-from phi3v.images import fetch_image, open_image
+from phi3v.download import fetch_image
+from phi3v.images import open_image
 from phi3v.request import Request, RequestError, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import Task
