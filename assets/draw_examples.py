@@ -1,0 +1,104 @@
+"""Draws the example pictures of the page: `python assets/draw_examples.py` (needs DejaVu fonts).
+
+Plain pictures with large letters, so that the embedded network can read them too.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+FOLDER = Path(__file__).parent / "examples"
+SIZE = 336  # one crop
+INK, PAPER, NIGHT = "#1a1a1a", "#ffffff", "#12315c"
+RED, BLUE, GREEN, YELLOW = "#d62828", "#1d4ed8", "#2a9d4a", "#f2c230"
+
+
+def new_picture(background: str = PAPER) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """An empty square picture and the pen to draw in it."""
+    image = Image.new("RGB", (SIZE, SIZE), background)
+    return image, ImageDraw.Draw(image)
+
+
+def write(
+    pen: ImageDraw.ImageDraw,
+    y: int,
+    text: str,
+    size: int,
+    colour: str = INK,
+    face: str = "DejaVuSans-Bold",
+    x: int = SIZE // 2,
+) -> None:
+    """Write one line of text around (x, y)."""
+    pen.text((x, y), text, fill=colour, font=ImageFont.truetype(f"{face}.ttf", size), anchor="mm")
+
+
+def draw_revenue() -> Image.Image:
+    """A company's revenue over four years, as bars."""
+    image, pen = new_picture()
+    write(pen, 36, "Revenue", 44)
+    for column, (year, height) in enumerate(
+        (("2021", 60), ("2022", 100), ("2023", 140), ("2024", 190))
+    ):
+        x = 46 + 82 * column
+        pen.rectangle((x - 26, 280 - height, x + 26, 280), fill=BLUE)
+        write(pen, 308, year, 28, face="DejaVuSans", x=x)
+    pen.line((10, 281, SIZE - 10, 281), fill=INK, width=3)
+    return image
+
+
+def draw_book() -> Image.Image:
+    """The cover of a book."""
+    image, pen = new_picture(NIGHT)
+    write(pen, 110, "ALONE", 52, PAPER)
+    write(pen, 240, "Morgan Maxwell", 36, PAPER, "DejaVuSans")
+    return image
+
+
+def draw_lines(first: str, second: str, colour: str, background: str) -> Image.Image:
+    """Two lines of large letters."""
+    image, pen = new_picture(background)
+    write(pen, 120, first, 52, colour)
+    write(pen, 216, second, 52, colour)
+    return image
+
+
+def draw_shapes(*shapes: tuple[str, str]) -> Image.Image:
+    """One or two coloured shapes, side by side."""
+    image, pen = new_picture()
+    radius = 100 if len(shapes) == 1 else 68
+    for index, (shape, colour) in enumerate(shapes):
+        x = SIZE * (2 * index + 1) // (2 * len(shapes))
+        box = (x - radius, SIZE // 2 - radius, x + radius, SIZE // 2 + radius)
+        if shape == "circle":
+            pen.ellipse(box, fill=colour)
+        elif shape == "square":
+            pen.rectangle(box, fill=colour)
+        else:
+            left, top, right, bottom = box
+            pen.polygon(((x, top), (right, bottom), (left, bottom)), fill=colour)
+    return image
+
+
+PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "revenue": draw_revenue,
+    "book": draw_book,
+    "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW),
+    "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
+    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
+    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
+    "circle": lambda: draw_shapes(("circle", RED)),
+    "circle-blue": lambda: draw_shapes(("circle", BLUE)),
+    "shapes": lambda: draw_shapes(("triangle", GREEN), ("square", BLUE)),
+}
+
+
+def main() -> None:
+    """Write every picture."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, draw in PICTURES.items():
+        draw().save(FOLDER / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

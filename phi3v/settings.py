@@ -1,0 +1,125 @@
+"""Flags and environment variables, read into one Settings value.
+
+Knows every choice that the person who starts the app can make, its default and its range; knows
+neither the network nor the page. Nothing is read when this module is imported.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+
+PREFIX = "PHI3V_"
+
+
+class Settings(BaseSettings):
+    """
+    Phi-3-Vision in the browser: describe pictures, read their text, compare them.
+
+    Every flag can also be given as an environment variable, PHI3V_ and its name in capitals
+    (--num-crops is PHI3V_NUM_CROPS); the flag wins.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        cli_prog_name="app.py",
+    )
+
+    model: str = Field(
+        "auto",
+        min_length=1,
+        description="auto (Phi-3-vision where a GPU has room for it, else embedded), embedded, "
+        "a directory, or a Hugging Face id such as microsoft/Phi-3.5-vision-instruct",
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="number format of the weights"
+    )
+    attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
+        "auto", description="attention kernels; auto takes flash attention where installed on CUDA"
+    )
+    num_crops: Literal["auto"] | int = Field(
+        "auto",
+        description="most 336 x 336 crops a picture is cut into: auto (16 for one picture, 4 for "
+        "several) or 1 to 64; more crops show finer detail and take longer",
+    )
+    max_new_tokens: int = Field(
+        512, ge=1, le=32768, description="longest answer, in tokens, unless the user asks otherwise"
+    )
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"
+    )
+    port: int = Field(7860, ge=1, le=65535, description="port to listen on")
+    share: bool = Field(False, description="make a public link through Gradio's servers")
+    auth: str | None = Field(
+        None,
+        repr=False,
+        description="user:password that everyone must enter (as PHI3V_AUTH it stays out of the "
+        "process list)",
+    )
+    queue_size: int = Field(
+        64, ge=1, le=10000, description="most requests that wait at once; further ones are refused"
+    )
+    upload_limit: int = Field(20, ge=1, le=1024, description="largest picture file, in MB")
+
+    @field_validator("num_crops", mode="before")
+    @classmethod
+    def check_num_crops(cls, value: object) -> object:
+        """Say in one sentence what may stand here, instead of one complaint for each type."""
+        if value == "auto" or (str(value).isdecimal() and 1 <= int(str(value)) <= 64):
+            return value
+        raise ValueError("give auto or a number from 1 to 64")
+
+    @field_validator("auth")
+    @classmethod
+    def check_auth(cls, value: str | None) -> str | None:
+        """Refuse a password without a user, or a user without a password."""
+        if value is not None and not all(value.partition(":")):
+            raise ValueError("give user:password")
+        return value
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User and password, or None where everyone may come in."""
+        if self.auth is None:
+            return None
+        user, _, password = self.auth.partition(":")
+        return user, password
+
+    @property
+    def upload_limit_bytes(self) -> int:
+        """Largest picture file in bytes; a MB is 2^20 bytes, as the page counts."""
+        return self.upload_limit * 2**20
+
+
+def read_settings(arguments: Sequence[str] = ()) -> Settings:
+    """Read flags and environment; on a bad value say which one and what is wrong, and exit with 2.
+
+    arguments are the command line's, without the program's name.
+    """
+    try:
+        return CliApp.run(Settings, cli_args=list(arguments))
+    except ValidationError as error:
+        problems = [
+            describe_problem(str(problem["loc"][0]), problem["msg"], problem["input"])
+            for problem in error.errors()
+        ]
+    except SettingsError as error:
+        problems = [f"  {error}"]
+    print("\n".join(["app.py: the settings cannot be used.", *problems]), file=sys.stderr)
+    print("`python app.py --help` lists them all.", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def describe_problem(name: str, message: str, found: object) -> str:
+    """Say one of pydantic's complaints in the words of the command line, passwords left out."""
+    shown = "" if name == "auth" else f", found {found!r}"
+    flag = "--" + name.replace("_", "-")
+    return f"  {flag} (or {PREFIX}{name.upper()}): {message.removeprefix('Value error, ')}{shown}"

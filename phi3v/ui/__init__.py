@@ -1,0 +1,5 @@
+"""The page. With app.py the only part that imports gradio."""
+
+from phi3v.ui.page import build_page, launch_options
+
+__all__ = ["build_page", "launch_options"]

@@ -1,0 +1,130 @@
+"""From a request to pieces of text, on a GPU that may be lent by a hosted Space for its duration.
+
+The one place where the page meets the engine and where its errors become words for people.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, Protocol
+
+import gradio as gr
+
+from phi3v.images import open_image
+from phi3v.request import Chunk, Request, RequestError, Statistics
+from phi3v.ui import words
+
+logger = logging.getLogger(__name__)
+
+# What a GPU of a hosted Space is asked for, in seconds: start and prompt, each picture at 17
+# crops, each token at the pace of a slow moment. Asking for more than needed costs quota.
+SECONDS_TO_START, SECONDS_PER_IMAGE, SECONDS_PER_TOKEN = 10.0, 2.0, 0.05
+MOST_SECONDS = 120
+
+# Text is shown this often, in seconds: a page cannot draw hundreds of tokens one by one.
+SHOW_INTERVAL = 0.05
+
+Stream = Callable[[Request], Generator[Chunk, None, None]]
+# spaces.GPU, or anything that decorates a generator function like it.
+OnGpu = Callable[..., Callable[[Stream], Stream]]
+
+
+class StreamingEngine(Protocol):
+    """What the page asks of an engine; phi3v.engine.Engine is one."""
+
+    name: str
+
+    @property
+    def device(self) -> Any:
+        """Where it computes."""
+
+    @property
+    def dtype(self) -> Any:
+        """In which number format."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the small network that comes with the app."""
+
+    def stream(self, request: Request) -> Iterator[Chunk]:
+        """Answer a request."""
+
+
+def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
+    """Build the function that answers a request; what it takes and gives can be pickled.
+
+    A Space runs it in a process of its own, from which no exception but gr.Error comes back whole.
+    """
+
+    def stream(request: Request) -> Generator[Chunk, None, None]:
+        try:
+            yield from engine.stream(request)
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:
+            logger.exception("An answer failed.")
+            raise gr.Error(words.BROKEN, print_exception=False) from error
+
+    return on_gpu(duration=estimate_seconds)(stream) if on_gpu else stream
+
+
+def estimate_seconds(request: Request) -> int:
+    """Seconds of GPU that an answer may take at most."""
+    images = sum(len(turn.images) for turn in request.turns)
+    seconds = (
+        SECONDS_TO_START
+        + SECONDS_PER_IMAGE * images
+        + SECONDS_PER_TOKEN * request.sampling.max_new_tokens
+    )
+    return min(round(seconds), MOST_SECONDS)
+
+
+def open_pictures(request: Request) -> Request:
+    """Read a request's pictures here, before a GPU is lent for it. Raises RequestError."""
+    turns = (
+        replace(turn, images=tuple(open_image(image) for image in turn.images))
+        for turn in request.turns
+    )
+    return replace(request, turns=tuple(turns))
+
+
+def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str], None, None]:
+    """Answer a request: its text so far and a line of figures, again and again.
+
+    A pair comes with every sign of life too: a page can only close what has just yielded.
+    Raises gr.Error, with words for people.
+    """
+    try:
+        request = open_pictures(request)
+    except RequestError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    text = ""
+    begun = time.perf_counter()
+    shown, first = 0.0, None
+    with closing(stream(request)) as chunks:
+        for chunk in chunks:
+            text += chunk.text
+            now = time.perf_counter()
+            if chunk.text and first is None:
+                first = now - begun
+            if chunk.statistics is not None:
+                yield text, describe_figures(chunk.statistics)
+            elif now - shown >= SHOW_INTERVAL:
+                shown = now
+                yield text, words.READING if first is None else words.first_token(first)
+
+
+def describe_figures(statistics: Statistics) -> str:
+    """Say an answer's figures in one line."""
+    rate = f"{statistics.tokens_per_second:.1f} tokens/s"
+    return " · ".join(
+        (
+            words.first_token(statistics.time_to_first_token),
+            rate if statistics.new_tokens > 1 else "1 token",
+            f"{statistics.new_tokens} new tokens",
+            f"{statistics.prompt_tokens} in the prompt, {statistics.image_tokens} of them image",
+            words.REASONS[statistics.finish_reason],
+        )
+    )

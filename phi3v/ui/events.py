@@ -1,0 +1,258 @@
+"""What happens in a tab: pictures come in, a question is asked, answered, stopped, tried again.
+
+Every event works on the values of the user who caused it, and on nothing else.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from phi3v.download import fetch_image
+from phi3v.images import open_image
+from phi3v.request import Request, RequestError, Sampling, Turn
+from phi3v.settings import Settings
+from phi3v.tasks import Task
+from phi3v.ui import words
+from phi3v.ui.answering import Stream, write_answer
+from phi3v.ui.conversation import (
+    Answer,
+    Chat,
+    ask,
+    ask_again,
+    settle,
+    to_gallery,
+    to_messages,
+)
+from phi3v.ui.layout import Tab, set_buttons
+
+# All answers, of all tabs, users and endpoints, wait in one line for the one network.
+ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Not worth a place in the queue, and so never refused because the queue is full.
+AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
+
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
+
+# What a gallery gives: files and their captions.
+Shown = list[tuple[str, str | None]] | None
+
+
+def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
+    """Attach a tab's events to its components."""
+    connect_pictures(tab, settings)
+    begun = [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
+    asked = [tab.chat, tab.pictures, tab.question]
+    begin = partial(begin_answer, task)
+    # A refusal by the server (its queue is full) must not cover the conversation.
+    quiet = QUIET | {"show_progress_on": [tab.figures]}
+    asking = quiet | {"validator": partial(check_question, task)}
+    load = tab.examples.click(
+        partial(load_example, task), [tab.examples, tab.chat], [tab.pictures, *begun], **AT_ONCE
+    )
+    answers = [
+        follow_with_answer(event, task, tab, stream)
+        for event in (
+            gr.on([tab.ask.click, tab.question.submit], begin, asked, begun, **asking),
+            tab.retry.click(
+                partial(begin_again, task),
+                asked,
+                begun,
+                validator=partial(check_retry, task),
+                **quiet,
+            ),
+            load.success(begin, asked, begun, **asking),
+        )
+    ]
+    tab.stop.click(None, cancels=answers)
+    # A click's events run in the order of their definition: the answer is cancelled first, and
+    # cannot write into what has been cleared.
+    for is_cleared in (tab.clear.click, tab.chatbot.clear):
+        is_cleared(None, cancels=answers)
+        is_cleared(clear, None, [tab.pictures, *begun], **AT_ONCE)
+
+
+def connect_pictures(tab: Tab, settings: Settings) -> None:
+    """Attach the ways in which pictures come and go."""
+    # However pictures come and go; what the camera takes, for one, is no upload.
+    tab.pictures.change(check_pictures, tab.pictures, tab.pictures, **QUIET)
+    tab.address.submit(
+        partial(add_from_address, settings.upload_limit_bytes),
+        [tab.pictures, tab.address],
+        [tab.pictures, tab.address],
+        api_visibility="private",
+    )
+
+
+def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
+    """Let an answer follow an event that asked; return the event that can be cancelled."""
+    answer = event.success(
+        partial(give_answer, task, stream),
+        [tab.chat, *tab.sampling],
+        [tab.answer, tab.chatbot, tab.figures],
+        show_progress="minimal",
+        show_progress_on=[tab.chatbot],
+        api_visibility="private",
+        **ENGINE_QUEUE,
+    )
+    answer.then(
+        partial(end_answer, task),
+        [tab.chat, tab.answer, tab.question],
+        [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons],
+        **AT_ONCE,
+    )
+    return answer
+
+
+def files_of(shown: Shown) -> list[str]:
+    """The files of a gallery."""
+    return [path for path, _ in shown or []]
+
+
+def check_pictures(shown: Shown) -> Any:
+    """Number the pictures; leave out those that cannot be read, and say why."""
+    files = files_of(shown)
+    if shown == to_gallery(files):  # as it is after this very function, too
+        return gr.skip()
+    accepted: list[object] = []
+    for file, caption in shown or []:
+        try:
+            # One with a caption has been read before.
+            picture = open_image(file) if caption is None else None
+        except RequestError as error:
+            warn(str(error))
+            continue
+        is_shown = picture is None or Path(file).suffix.lower() in SHOWN_BY_BROWSERS
+        accepted.append(file if is_shown else picture)
+    return to_gallery(accepted)
+
+
+def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
+    """Download a picture and put it to the others; the address stays if that fails."""
+    try:
+        if not address.strip():
+            raise RequestError(words.NO_ADDRESS)
+        picture = fetch_image(address, limit_bytes=limit_bytes)
+    except RequestError as error:
+        warn(str(error))
+        return gr.skip(), gr.skip()
+    return to_gallery([*files_of(shown), picture]), ""
+
+
+def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any]:
+    """Say below the question what is missing before it can be answered."""
+    try:
+        ask(task, chat, files_of(shown), question)
+    except RequestError as error:
+        return show_below_question(str(error))
+    return show_below_question("")
+
+
+def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any]:
+    """Say below the question why the last one cannot be asked again."""
+    try:
+        ask_again(task, chat, files_of(shown))
+    except RequestError as error:
+        return show_below_question(str(error))
+    return show_below_question("")
+
+
+def show_below_question(problem: str) -> list[Any]:
+    """What a validator of (chat, pictures, question) returns; no problem lets the event happen."""
+    fine = gr.validate(True, "")
+    return [fine, fine, gr.validate(not problem, problem)]
+
+
+def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
+    """Take a question into the conversation."""
+    return show_begun(task, ask(task, chat, files_of(shown), question))
+
+
+def begin_again(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
+    """Ask the last question once more; what has been typed since stays."""
+    again, messages, _, *rest = show_begun(task, ask_again(task, chat, files_of(shown)))
+    return again, messages, question, *rest
+
+
+def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
+    """Start a new conversation with an example's pictures and question in their boxes."""
+    if chat.ticket:  # asking will be refused, with the reason
+        return tuple(gr.skip() for _ in range(8))
+    example = task.examples[index]
+    _, chat, messages, _, figures, *buttons = clear()
+    return to_gallery(example.paths), chat, messages, example.question, figures, *buttons
+
+
+def show_begun(task: Task, chat: Chat) -> tuple[Any, ...]:
+    """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
+    messages = to_messages(chat.turns, task.is_verbatim)
+    return chat, messages, "", words.WAITING, *set_buttons(is_answering=True)
+
+
+def give_answer(
+    task: Task,
+    stream: Stream,
+    chat: Chat,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int | None,
+    num_crops: str,
+) -> Generator[tuple[Answer, list[dict[str, str]], str], None, None]:
+    """Write the answer to the last question; on an error say it, and leave the rest to the end."""
+    answer = Answer(chat.ticket)
+    try:
+        fixed_seed = None if seed is None or seed < 0 else seed
+        sampling = Sampling(int(max_new_tokens), temperature, top_p, fixed_seed)
+        crops = None if num_crops == "auto" else int(num_crops)
+        request = Request(chat.turns, sampling, crops)
+        with closing(write_answer(stream, request)) as pieces:
+            for text, figures in pieces:
+                answer = replace(answer, text=text, figures=figures)
+                yield answer, show_answer(task, chat, text), figures
+    except RequestError as error:
+        warn(str(error))
+    except gr.Error as error:
+        warn(error.message)
+    else:
+        answer = replace(answer, is_complete=True)
+        yield answer, show_answer(task, chat, answer.text), answer.figures
+
+
+def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
+    """The conversation with what has been written of its answer."""
+    reply = [Turn("assistant", text)] if text else []
+    return to_messages([*chat.turns, *reply], task.is_verbatim)
+
+
+def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
+    """Put an answer, whole or stopped, into its conversation, and make the tab ready again.
+
+    A question that got no word of an answer goes back into its box.
+    """
+    if not chat.ticket:  # cleared meanwhile, or never begun
+        return tuple(gr.skip() for _ in range(7))
+    settled = settle(chat, answer)
+    messages = to_messages(settled.turns, task.is_verbatim)
+    if len(settled.turns) < len(chat.turns):
+        asked = chat.turns[-1].text
+        kept = question or ("" if asked == task.default_prompt else asked)
+        return settled, messages, kept, words.UNANSWERED, *set_buttons(is_answering=False)
+    figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
+    return settled, messages, question, figures, *set_buttons(is_answering=False)
+
+
+def warn(message: str) -> None:
+    """Show a message that may repeat what a file or a web site is called: it is no HTML."""
+    gr.Warning(escape(message, quote=False))
+
+
+def clear() -> tuple[Any, ...]:
+    """Forget the pictures and the conversation."""
+    return None, Chat(), [], "", "", *set_buttons(is_answering=False)

@@ -1,0 +1,166 @@
+"""What a tab of the page consists of, and where it stands; nothing happens here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from phi3v.settings import Settings
+from phi3v.tasks import Task
+from phi3v.ui import words
+from phi3v.ui.conversation import Answer, Chat
+
+CSS = """
+.note p, .figures p { font-size: var(--text-sm); }
+.figures { min-height: 1.6em; }
+/* A gallery of a fixed height cuts off the row of its sources. */
+.pictures:has(> .source-selection) { display: flex; flex-direction: column; }
+.pictures > .upload-wrapper, .pictures > .upload-wrapper ~ .wrap { flex: 1; min-height: 0; }
+.pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
+/* Its label would lie on the first picture. */
+.pictures .grid-container { margin-top: var(--size-6); }
+/* It offers to record videos, which no task takes. */
+.pictures [aria-label="Record video from camera"], .pictures [aria-label="common.video"] {
+  display: none;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The components of one tab. chat and answer are each user's own, kept by the session."""
+
+    chat: gr.State
+    answer: gr.State
+    pictures: gr.Gallery
+    address: gr.Textbox
+    chatbot: gr.Chatbot
+    figures: gr.Markdown
+    question: gr.Textbox
+    ask: gr.Button
+    stop: gr.Button
+    retry: gr.Button
+    clear: gr.Button
+    examples: gr.Dataset
+    sampling: tuple[gr.Component, ...]
+
+    @property
+    def buttons(self) -> tuple[gr.Button, ...]:
+        """Those whose use depends on whether an answer is being written; see set_buttons."""
+        return self.ask, self.stop, self.retry
+
+
+def set_buttons(is_answering: bool) -> tuple[gr.Button, ...]:
+    """Switch a tab's buttons to what can be done now."""
+    return (
+        gr.Button(interactive=not is_answering),
+        gr.Button(interactive=is_answering, variant="stop" if is_answering else "secondary"),
+        gr.Button(interactive=not is_answering),
+    )
+
+
+def lay_out_tab(task: Task, settings: Settings) -> Tab:
+    """Place a task's components: pictures left, conversation right, examples below."""
+    with gr.Tab(task.title, id=task.name):
+        chat, answer = gr.State(Chat()), gr.State(Answer())
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                pictures, address = lay_out_pictures()
+                sampling = lay_out_sampling(settings)
+            with gr.Column(scale=3, min_width=320):
+                chatbot, figures = lay_out_chat(task)
+                question = gr.Textbox(
+                    label=words.QUESTION, placeholder=task.default_prompt, lines=1, max_lines=6
+                )
+                ask, stop, retry, clear = lay_out_buttons()
+        examples = lay_out_examples(task)
+    return Tab(
+        chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
+        examples, sampling,
+    )  # fmt: skip
+
+
+def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
+    """The conversation and the line of figures below it."""
+    chatbot = gr.Chatbot(
+        label=words.CHAT,
+        height=360,
+        buttons=["copy", "copy_all"],
+        layout="bubble",
+        feedback_options=None,
+        render_markdown=not task.is_verbatim,
+        placeholder=task.hint,
+    )
+    return chatbot, gr.Markdown(elem_classes="figures")
+
+
+def lay_out_buttons() -> tuple[gr.Button, ...]:
+    """Ask, Stop, Retry, Clear."""
+    small: dict[str, Any] = {"size": "md", "min_width": 60}
+    with gr.Row():
+        return (
+            gr.Button(words.ASK, variant="primary", **small),
+            gr.Button(words.STOP, interactive=False, **small),
+            gr.Button(words.RETRY, **small),
+            gr.Button(words.CLEAR, **small),
+        )
+
+
+def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
+    """The pictures of a conversation, and the ways to add some."""
+    pictures = gr.Gallery(
+        label=words.PICTURES,
+        interactive=True,
+        sources=["upload", "webcam", "clipboard"],
+        columns=2,
+        fit_columns=False,
+        height=340,
+        object_fit="contain",
+        format="png",
+        buttons=["fullscreen"],
+        elem_classes="pictures",
+    )
+    address = gr.Textbox(
+        label=words.ADDRESS, placeholder=words.ADDRESS_HINT, submit_btn=words.ADD, max_lines=1
+    )
+    return pictures, address
+
+
+def lay_out_examples(task: Task) -> gr.Dataset:
+    """Pictures with a question that is asked on a click."""
+    return gr.Dataset(
+        label=words.EXAMPLES,
+        components=[gr.Gallery(render=False), gr.Textbox(render=False)],
+        headers=[words.EXAMPLE_PICTURES, words.QUESTION],
+        samples=[[list(map(str, example.paths)), example.question] for example in task.examples],
+        type="index",
+    )
+
+
+def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
+    """How an answer is generated: max_new_tokens, temperature, top_p, seed, num_crops."""
+    with gr.Accordion(words.SETTINGS, open=False):
+        max_new_tokens = gr.Slider(
+            1,
+            max(2048, settings.max_new_tokens),
+            settings.max_new_tokens,
+            step=1,
+            label=words.MAX_NEW_TOKENS,
+        )
+        temperature = gr.Slider(
+            0.0, 2.0, 0.0, step=0.1, label=words.TEMPERATURE, info=words.TEMPERATURE_HINT
+        )
+        top_p = gr.Slider(0.05, 1.0, 1.0, step=0.05, label=words.TOP_P, info=words.TOP_P_HINT)
+        seed = gr.Number(-1, precision=0, label=words.SEED, info=words.SEED_HINT)
+        num_crops = gr.Dropdown(
+            sorted({"auto", "1", "4", "16", str(settings.num_crops)}, key=order_num_crops),
+            value=str(settings.num_crops),
+            label=words.NUM_CROPS,
+            info=words.NUM_CROPS_HINT,
+        )
+    return max_new_tokens, temperature, top_p, seed, num_crops
+
+
+def order_num_crops(choice: str) -> int:
+    """Order the choices of num_crops: auto first, then by number."""
+    return 0 if choice == "auto" else int(choice)

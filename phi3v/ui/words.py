@@ -1,0 +1,66 @@
+"""What the page says, in one place; the tasks' own words are in phi3v.tasks."""
+
+TITLE = "Phi-3-Vision"
+SUBTITLE = "Ask about your pictures. They are read by this app alone and deleted after an hour."
+
+PICTURES = "Pictures"
+ADDRESS = "Picture from the web"
+ADDRESS_HINT = "https://…"
+ADD = "Add"
+QUESTION = "Question"
+ASK = "Ask"
+STOP = "Stop"
+RETRY = "Retry"
+CLEAR = "Clear"
+CHAT = "Conversation"
+EXAMPLES = "Examples: a click asks"
+EXAMPLE_PICTURES = "Pictures"
+
+SETTINGS = "Settings"
+MAX_NEW_TOKENS = "Longest answer (tokens)"
+TEMPERATURE = "Temperature"
+TEMPERATURE_HINT = "0 gives the likeliest words; more varies them."
+TOP_P = "Top p"
+TOP_P_HINT = "Keeps only the likeliest words that add up to this share."
+SEED = "Seed"
+SEED_HINT = "Same seed, same answer; -1 takes another one each time."
+NUM_CROPS = "Detail (crops per picture)"
+NUM_CROPS_HINT = "More crops show smaller print and take longer."
+
+WAITING = "Waiting for its turn…"
+READING = "Looking at the pictures…"
+UNANSWERED = "Not answered; the question is back in its box."
+BUSY = "An answer is being written: stop it first, or wait for its end."
+NOTHING_TO_RETRY = "There is no answer to try again yet: ask something first."
+NO_ADDRESS = "Type or paste a picture's address first."
+BROKEN = "Something went wrong on this side; it has been written to the log. Try again."
+
+REASONS = {
+    "end": "complete",
+    "length": "cut at the longest answer allowed",
+    "stopped": "stopped",
+}
+
+MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
+EMBEDDED_NOTE = (
+    "It is the small network that comes with the app, to try everything without a GPU or a "
+    "download: it reads one or two lines of large print, names plain coloured shapes, and tells "
+    "two such pictures apart. Photos, small print, charts, and free or further questions are "
+    "beyond it. "
+    "For the real one: `python app.py --model microsoft/Phi-3.5-vision-instruct`"
+)
+
+
+def picture_name(number: int) -> str:
+    """What picture `number`, counted from 1 over the whole conversation, is called."""
+    return f"Image {number}"
+
+
+def first_token(seconds: float) -> str:
+    """How long an answer's first token took."""
+    return f"First token after {seconds:.2f} s"
+
+
+def stopped(figures: str) -> str:
+    """The line of figures of an answer that its user ended."""
+    return f"{figures} · {REASONS['stopped']}"

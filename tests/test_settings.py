@@ -1,0 +1,111 @@
+"""Flags and environment: what wins, what is refused, and what the refusal says."""
+
+import subprocess
+import sys
+
+import pytest
+
+from phi3v.settings import Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PHI3V_{name.upper()}", raising=False)
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as refusal:
+        read_settings(arguments)
+    assert refusal.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_without_flags_everything_has_its_default() -> None:
+    settings = read_settings()
+    assert (settings.model, settings.device, settings.dtype) == ("auto", "auto", "auto")
+    assert (settings.host, settings.port, settings.share) == ("127.0.0.1", 7860, False)
+    assert settings.credentials is None
+
+
+def test_a_flag_is_written_with_hyphens() -> None:
+    assert read_settings(["--max-new-tokens", "7"]).max_new_tokens == 7
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHI3V_NUM_CROPS", "4")
+    assert read_settings().num_crops == 4
+
+
+def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHI3V_PORT", "8000")
+    assert read_settings(["--port", "9000"]).port == 9000
+
+
+def test_num_crops_may_be_auto() -> None:
+    assert read_settings(["--num-crops", "auto"]).num_crops == "auto"
+
+
+def test_share_is_a_switch() -> None:
+    assert read_settings(["--share"]).share is True
+
+
+def test_auth_is_split_at_the_first_colon() -> None:
+    assert read_settings(["--auth", "me:a:b"]).credentials == ("me", "a:b")
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "hush" not in repr(read_settings(["--auth", "me:hush"]))
+
+
+def test_the_upload_limit_is_in_megabytes() -> None:
+    assert read_settings(["--upload-limit", "3"]).upload_limit_bytes == 3 * 1024 * 1024
+
+
+def test_a_bad_flag_is_named_with_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    message = refuse(capsys, "--num-crops", "many")
+    assert "--num-crops" in message
+    assert "auto or a number from 1 to 64, found 'many'" in message
+
+
+def test_a_bad_variable_is_named_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHI3V_PORT", "high")
+    assert "PHI3V_PORT" in refuse(capsys)
+
+
+def test_a_port_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "65535" in refuse(capsys, "--port", "70000")
+
+
+def test_an_unknown_dtype_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "'bfloat16', 'float16' or 'float32'" in refuse(capsys, "--dtype", "int4")
+
+
+def test_auth_without_a_password_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    message = refuse(capsys, "--auth", "hush:")
+    assert "user:password" in message
+    assert "hush" not in message
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--modell" in refuse(capsys, "--modell", "x")
+
+
+def test_help_explains_every_flag_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in text
+    assert text.count("(default: ") == len(Settings.model_fields)
+
+
+def test_importing_the_settings_reads_no_flags() -> None:
+    code = "import sys; sys.argv.append('--nonsense'); import phi3v.settings"
+    subprocess.run([sys.executable, "-c", code], check=True)

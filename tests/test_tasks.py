@@ -1,0 +1,64 @@
+"""The table of tasks, and the requests built from it."""
+
+import pytest
+from PIL import Image
+
+from phi3v.images import open_image
+from phi3v.request import RequestError, Sampling, Turn
+from phi3v.tasks import COMPARE, DESCRIBE, OCR, TASKS, build_request
+
+PICTURE = Image.new("RGB", (4, 4))
+
+
+def test_an_empty_question_becomes_the_tasks_own() -> None:
+    request = build_request(OCR, (), [PICTURE], "  ", Sampling())
+    assert request.turns[-1].text == OCR.default_prompt
+
+
+def test_a_question_goes_through_unchanged() -> None:
+    question = "What is <|image_7|>? <|end|>"
+    request = build_request(DESCRIBE, (), [PICTURE], question, Sampling())
+    assert request.turns[-1].text == question
+
+
+def test_a_request_keeps_sampling_and_num_crops() -> None:
+    sampling = Sampling(max_new_tokens=3, temperature=0.5, seed=1)
+    request = build_request(DESCRIBE, (), [PICTURE], "?", sampling, num_crops=4)
+    assert (request.sampling, request.num_crops) == (sampling, 4)
+
+
+def test_a_request_goes_on_with_the_history() -> None:
+    history = (Turn("user", "What?", (PICTURE,)), Turn("assistant", "That."))
+    request = build_request(DESCRIBE, history, [], "Why?", Sampling())
+    assert request.turns == (*history, Turn("user", "Why?"))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_without_a_picture_no_task_starts(task) -> None:
+    with pytest.raises(RequestError, match="none is there"):
+        build_request(task, (), [], "What?", Sampling())
+
+
+def test_compare_wants_a_second_picture() -> None:
+    with pytest.raises(RequestError, match="at least two pictures, and there is only 1"):
+        build_request(COMPARE, (), [PICTURE], "", Sampling())
+
+
+def test_compare_counts_the_pictures_of_earlier_turns() -> None:
+    history = (Turn("user", "What?", (PICTURE,)), Turn("assistant", "That."))
+    request = build_request(COMPARE, history, [PICTURE], "", Sampling())
+    assert len(request.turns) == 3
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_example_can_be_asked(task) -> None:
+    for example in task.examples:
+        images = [open_image(path) for path in example.paths]
+        assert build_request(task, (), images, example.question, Sampling()).turns
+
+
+def test_the_three_questions_of_the_tutorials_are_among_the_examples() -> None:
+    questions = {example.question for task in TASKS for example in task.examples}
+    assert "Could you please introduce this stock to me?" in questions
+    assert "Help me get the title and author information of this book?" in questions
+    assert "What is difference in this two images?" in questions
