@@ -27,7 +27,9 @@ def open_page(settings: Settings) -> gr.Blocks:
     logging.getLogger("phi3v").setLevel(logging.INFO)
     try:
         name = choose_model(settings.model, settings.device)
-        engine = load(name, settings.device, settings.dtype, settings.attention)
+        engine = load(
+            name, settings.device, settings.dtype, settings.attention, settings.reuse_bytes
+        )
     except RequestError as error:
         sys.exit(f"app.py: {error}")
     return build_page(engine, settings, on_gpu=spaces.GPU if spaces else None)

@@ -77,11 +77,11 @@ class Statistics:
 
     prompt_tokens: int
     image_tokens: int
-    reused_tokens: int
     new_tokens: int
     time_to_first_token: float
     tokens_per_second: float
     finish_reason: FinishReason
+    reused_tokens: int = 0
 
 
 @dataclass(frozen=True)

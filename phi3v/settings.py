@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(
         512, ge=1, le=32768, description="longest answer, in tokens, unless the user asks otherwise"
     )
+    reuse_memory: Literal["auto"] | int = Field(
+        "auto",
+        description="MB kept for follow-up questions, so that pictures and conversations are not "
+        "computed twice: auto (a quarter of what is free on a GPU, 500 elsewhere) or a number",
+    )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"
     )
@@ -77,6 +82,14 @@ class Settings(BaseSettings):
             return value
         raise ValueError("give auto or a number from 1 to 64")
 
+    @field_validator("reuse_memory", mode="before")
+    @classmethod
+    def check_reuse_memory(cls, value: object) -> object:
+        """Say in one sentence what may stand here."""
+        if value == "auto" or str(value).isdecimal():
+            return value
+        raise ValueError("give auto or a number of MB, 0 to keep nothing")
+
     @field_validator("auth")
     @classmethod
     def check_auth(cls, value: str | None) -> str | None:
@@ -92,6 +105,11 @@ class Settings(BaseSettings):
             return None
         user, _, password = self.auth.partition(":")
         return user, password
+
+    @property
+    def reuse_bytes(self) -> int | None:
+        """What is kept for follow-up questions, in bytes; None leaves it to the engine."""
+        return None if self.reuse_memory == "auto" else self.reuse_memory * 1_000_000
 
     @property
     def upload_limit_bytes(self) -> int:

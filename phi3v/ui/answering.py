@@ -124,7 +124,7 @@ def describe_figures(statistics: Statistics) -> str:
             words.first_token(statistics.time_to_first_token),
             rate if statistics.new_tokens > 1 else "1 token",
             f"{statistics.new_tokens} new tokens",
-            f"{statistics.prompt_tokens} in the prompt, {statistics.image_tokens} of them image",
+            words.prompt_tokens(statistics),
             words.REASONS[statistics.finish_reason],
         )
     )

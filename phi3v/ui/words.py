@@ -1,5 +1,7 @@
 """What the page says, in one place; the tasks' own words are in phi3v.tasks."""
 
+from phi3v.request import Statistics
+
 TITLE = "Phi-3-Vision"
 SUBTITLE = "Ask about your pictures. They are read by this app alone and deleted after an hour."
 
@@ -59,6 +61,13 @@ def picture_name(number: int) -> str:
 def first_token(seconds: float) -> str:
     """How long an answer's first token took."""
     return f"First token after {seconds:.2f} s"
+
+
+def prompt_tokens(statistics: Statistics) -> str:
+    """What the prompt consisted of."""
+    reused = f", {statistics.reused_tokens} kept from before" if statistics.reused_tokens else ""
+    images = f"{statistics.image_tokens} of them image"
+    return f"{statistics.prompt_tokens} in the prompt, {images}{reused}"
 
 
 def stopped(figures: str) -> str:
