@@ -155,8 +155,8 @@ class Engine:
         """The ids that end an answer: the config's, the tokenizer's, and the chat format's."""
         of_config = self.model.config.eos_token_id
         tokenizer = self.processor.tokenizer
-        end_of_turn = tokenizer.convert_tokens_to_ids("<|end|>")
-        ids = {tokenizer.eos_token_id, end_of_turn}
+        of_chat = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
+        ids = {tokenizer.eos_token_id, *of_chat}
         return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:

@@ -15,6 +15,15 @@ sys.path.insert(0, str(GOLDEN))
 
 import make_images  # noqa: E402
 import make_weights  # noqa: E402
+from transformers import PreTrainedTokenizerFast  # noqa: E402
+
+from phi3v import (  # noqa: E402
+    Phi3VConfig,
+    Phi3VForCausalLM,
+    Phi3VImageProcessor,
+    Phi3VProcessor,
+)
+from phi3v.checkpoint import EMBEDDED_FOLDER  # noqa: E402
 
 # The published JSON files (config, preprocessor, tokenizer) are not part of the project; a test
 # that compares with them is skipped where they are absent.
@@ -77,3 +86,28 @@ def tiny_checkpoint(tmp_path_factory, golden_weights):
         return folder
 
     return folder_of
+
+
+def build_processor() -> Phi3VProcessor:
+    """The embedded checkpoint's tokenizer with the published image settings."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED_FOLDER)
+    return Phi3VProcessor(Phi3VImageProcessor(), tokenizer)
+
+
+def build_random_network(processor: Phi3VProcessor, seed: int, **settings) -> Phi3VForCausalLM:
+    """A small network of random weights; it hardly ever ends an answer by itself."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    vision = {**sizes, "num_hidden_layers": 2, "image_size": 336, "patch_size": 14}
+    config = Phi3VConfig(
+        **sizes,
+        num_hidden_layers=2,
+        num_key_value_heads=2,
+        vocab_size=len(processor.tokenizer),
+        pad_token_id=processor.tokenizer.pad_token_id,
+        image_token_id=processor.image_token_id,
+        rope_scaling={"type": "su", "short_factor": [1.0] * 8, "long_factor": [3.0] * 8},
+        vision_config=vision,
+        **settings,
+    )
+    return Phi3VForCausalLM(config).eval()

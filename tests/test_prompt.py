@@ -1,6 +1,5 @@
 import pytest
-from conftest import golden_image, published_folder
-from transformers import AutoProcessor
+from conftest import build_processor, golden_image
 
 from phi3v.prompt import build_prompt
 from phi3v.request import Request, RequestError, Sampling, Turn
@@ -10,7 +9,7 @@ WIDE, TALL = golden_image(640, 480), golden_image(300, 900)
 
 @pytest.fixture(scope="module")
 def processor():
-    return AutoProcessor.from_pretrained(published_folder("phi-3-vision-128k-instruct"))
+    return build_processor()
 
 
 def build(processor, *turns, context_length=131072, num_crops=None, max_new_tokens=100):
@@ -36,7 +35,7 @@ def test_the_counts_are_those_of_the_prepared_inputs(processor):
     prompt = build(processor, Turn("user", "Compare.", (WIDE, TALL)), num_crops=4)
     inputs = processor(prompt.text, list(prompt.images), num_crops=4)
     assert prompt.prompt_tokens == inputs["input_ids"].shape[1]
-    assert prompt.image_tokens == (inputs["input_ids"] == 32044).sum()
+    assert prompt.image_tokens == (inputs["input_ids"] == processor.image_token_id).sum()
 
 
 @pytest.mark.parametrize(("images", "num_crops"), [((WIDE,), 16), ((WIDE, TALL), 4)])

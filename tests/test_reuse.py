@@ -7,10 +7,9 @@ import threading
 import numpy as np
 import pytest
 import torch
-from conftest import golden_image, published_folder
-from transformers import AutoProcessor
+from conftest import build_processor, build_random_network, golden_image
 
-from phi3v import Engine, Phi3VConfig, Phi3VForCausalLM, Request, Sampling, Turn
+from phi3v import Engine, Request, Sampling, Turn
 from phi3v.reuse import Kept, count_common
 
 CONVERSATIONS = int(os.environ.get("PHI3V_TEST_CONVERSATIONS", "40"))
@@ -22,28 +21,16 @@ PICTURES = [golden_image(40 + 7 * i, 30 + 5 * i, kind="smooth") for i in range(2
 
 @pytest.fixture(scope="module")
 def processor():
-    processor = AutoProcessor.from_pretrained(published_folder("phi-3.5-vision-instruct"))
+    processor = build_processor()
     processor.image_processor.auto_num_crops = [1, 1]
     return processor
 
 
 @pytest.fixture(scope="module")
-def network():
+def network(processor):
     """Random weights in float64, so that no two tokens are as good as equal."""
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
-    vision = {**sizes, "num_hidden_layers": 2, "image_size": 336, "patch_size": 14}
-    config = Phi3VConfig(
-        **sizes,
-        num_hidden_layers=2,
-        num_key_value_heads=2,
-        rope_scaling={"type": "su", "short_factor": [1.0] * 8, "long_factor": [3.0] * 8},
-        original_max_position_embeddings=EDGE,
-        max_position_embeddings=4000,
-        initializer_range=0.3,
-        vision_config=vision,
-    )
-    return Phi3VForCausalLM(config).double().eval()
+    settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 4000}
+    return build_random_network(processor, seed=1, initializer_range=0.3, **settings).double()
 
 
 def build_engine(network, processor, reuse_bytes):
