@@ -1,0 +1,198 @@
+"""The training code on a network small enough for seconds, and the checkpoint that it ships."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from training import compare, cover, describe, shapes, text
+from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
+from training.canvas import frame_picture, list_fonts
+from training.export import ASSETS, export
+from training.losses import Trainee
+from training.network import IMAGE_TOKENS
+from training.settings import Config, Stage, load_config
+from training.stages import Training
+from training.tokenizer import load_tokenizer, write_tokenizer
+
+SIZES = {"vision_width": 32, "vision_mlp": 64, "vision_layers": 3, "vision_heads": 2}
+SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}
+TOWER = Stage("tower", "tower", 6, 4, 0.02, 0.01, {"plain": 1.0}, cells=6, warmup=1)
+ANSWERS = Stage("answers", "answers", 6, 2, 0.02, 0.01, {"shapes": 1.0}, warmup=1)
+CONFIG = Config(3, SIZES, (TOWER, ANSWERS))
+MAKERS = (text.make_sample, shapes.make_sample, describe.make_sample, cover.make_sample)
+
+try:
+    list_fonts()
+    has_fonts = True
+except FileNotFoundError:
+    has_fonts = False
+needs_fonts = pytest.mark.skipif(
+    not has_fonts, reason="needs the fonts that requirements-training.txt names"
+)
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path):
+    write_tokenizer(tmp_path)
+    return load_tokenizer(tmp_path)
+
+
+@needs_fonts
+@pytest.mark.parametrize("make", [*MAKERS, compare.make_sample])
+def test_a_sample_depends_on_its_seed_alone(make):
+    one, other = (make(random.Random("5:7")) for _ in range(2))
+    assert one.answer == other.answer
+    for a, b in zip(one.pictures, other.pictures, strict=True):
+        assert a.image.tobytes() == b.image.tobytes()
+        assert a.marks == b.marks
+
+
+@needs_fonts
+@pytest.mark.parametrize("make", [*MAKERS, compare.make_sample])
+def test_every_mark_of_a_sample_lies_on_its_picture(make):
+    for index in range(5):
+        for picture in make(random.Random(f"1:{index}")).pictures:
+            assert picture.marks
+            for mark in picture.marks:
+                assert -2 <= mark.x <= picture.image.width + 2
+                assert -2 <= mark.y <= picture.image.height + 2
+
+
+@needs_fonts
+def test_pages_are_the_same_in_any_order():
+    pages = Pages(1, 4, 3, 6, {"page": 1.0})
+    later = pages[2].pixels
+    assert torch.equal(Pages(1, 4, 3, 6, {"page": 1.0})[2].pixels, later)
+    assert not torch.equal(pages[1].pixels, later)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (300, 500), (336, 336), (401, 277)])
+def test_the_frame_is_what_the_image_processor_makes(size):
+    from PIL import Image
+
+    from phi3v.model import Phi3VImageProcessor
+
+    noise = random.Random(0).randbytes(size[0] * size[1] * 3)
+    image = Image.frombytes("RGB", size, noise)
+    frame, *_ = frame_picture(image)
+    processor = Phi3VImageProcessor(num_crops=1)
+    pixels = processor([image])["pixel_values"][0, 1].permute(1, 2, 0)
+    mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
+    assert torch.equal((torch.from_numpy(frame) / 255 - mean) / std, pixels)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "A red circle.",
+        "HELLO\nred world",
+        "  two  spaces",
+        "é “quoted” €5",
+        "Ünïcode 漢字",
+        "reddish",
+    ],
+)
+def test_text_survives_the_tokenizer(tokenizer, written):
+    ids = tokenizer(written, add_special_tokens=False).input_ids
+    assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == written
+
+
+def test_only_names_and_wording_are_whole_tokens(tokenizer):
+    def cut(written: str) -> list[str]:
+        return tokenizer.convert_ids_to_tokens(tokenizer(written).input_ids)
+
+    assert cut("a red dog") == ["<s>", "▁", "a", "▁red", "▁", "d", "o", "g"]
+    assert cut("reds") == ["<s>", "▁", "r", "e", "d", "s"]
+    assert cut("<|assistant|>\nA") == ["<s>", "<|assistant|>", "▁", "A"]
+
+
+@needs_fonts
+def test_prompts_are_encoded_as_the_processor_does(tokenizer, tmp_path):
+    sample = compare.make_sample(random.Random(1))
+    prompt, answer = PromptEncoder(tokenizer).encode(sample)
+    image_token = tokenizer.convert_tokens_to_ids("<|image|>")
+    from phi3v.model import Phi3VImageProcessor
+
+    processor = Phi3VProcessor(Phi3VImageProcessor(num_crops=1), tokenizer)
+    question = f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n<|assistant|>\n"
+    expected = processor(question, [p.image for p in sample.pictures])["input_ids"][0].tolist()
+    assert [image_token if i == IMAGE_SLOT else i for i in prompt] == expected
+    assert prompt.count(IMAGE_SLOT) == 2 * IMAGE_TOKENS
+    assert answer[-1] == tokenizer.convert_tokens_to_ids("<|end|>")
+
+
+@needs_fonts
+@pytest.mark.parametrize("stage", [TOWER, ANSWERS, replace(ANSWERS, tower_rate=0.0)])
+def test_a_few_steps_of_a_stage_lower_its_loss(tmp_path, stage):
+    training = Training(replace(CONFIG, stages=(stage,)), tmp_path, "cpu", compiled=False)
+    training.prepare(stage)
+    if stage.kind == "tower":
+        batch = Pages(1, 1, 4, 6, stage.tasks)[0]
+    else:
+        batch = Questions(1, 1, 2, stage.tasks, training.tokenizer)[0]
+    losses = [float(training.take_step(replace(stage, steps=99), batch)["loss"]) for _ in range(8)]
+    assert losses[-1] < losses[0]
+
+
+@needs_fonts
+def test_a_stopped_run_goes_on_where_it_was_saved(tmp_path):
+    whole = Training(CONFIG, tmp_path / "whole", "cpu", compiled=False)
+    whole.run(workers=0)
+    part = Training(CONFIG, tmp_path / "part", "cpu", compiled=False)
+    take_step = part.take_step
+
+    def take_step_until_third(stage, batch):
+        if stage.kind == "answers" and part.step == 2:
+            part.stop()
+        return take_step(stage, batch)
+
+    part.take_step = take_step_until_third
+    with pytest.raises(SystemExit):
+        part.run(workers=0)
+    resumed = Training(CONFIG, tmp_path / "part", "cpu", compiled=False)
+    assert (resumed.stage_index, resumed.step) == (1, 3)
+    resumed.run(workers=0)
+    for one, other in zip(whole.trainee.parameters(), resumed.trainee.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+@needs_fonts
+def test_the_exported_network_gives_the_training_networks_logits(tmp_path):
+    training = Training(CONFIG, tmp_path / "run", "cpu", compiled=False)
+    weights = training.trainee.network
+    weights.load_state_dict({k: v.half().float() for k, v in weights.state_dict().items()})
+    export(training, tmp_path / "out")
+    model = Phi3VForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    processor = Phi3VProcessor.from_pretrained(tmp_path / "out")
+    sample = compare.make_sample(random.Random(2))
+    question = f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n<|assistant|>\n"
+    inputs = processor(question, [picture.image for picture in sample.pictures])
+    with torch.no_grad():
+        expected = model(**inputs).logits[0, -1]
+        batch = Questions(1, 1, 2, {"compare": 1.0}, training.tokenizer).collate([sample])
+        trainee: Trainee = training.trainee
+        cells = trainee.encode(batch.frames)
+        tokens, _ = trainee.network.images.project_frame(cells)
+        prompt, _ = PromptEncoder(training.tokenizer).encode(sample)
+        embeds = trainee.network.model.embed_tokens(torch.tensor([prompt]).clamp(min=0))
+        slots = torch.tensor([prompt]) == IMAGE_SLOT
+        embeds = embeds.masked_scatter(slots[:, :, None], tokens)
+        hidden = trainee.network.decode(embeds)[0, -1]
+        logits = hidden @ trainee.network.model.embed_tokens.weight.T
+    assert torch.allclose(logits, expected, atol=1e-3)
+
+
+def test_the_committed_settings_load():
+    config = load_config()
+    assert [stage.kind for stage in config.stages][-1] == "answers"
+
+
+def test_the_shipped_checkpoint_is_small_and_without_pickles():
+    names = {path.name for path in ASSETS.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 24e6

@@ -1,0 +1,246 @@
+"""Canvases, fonts, and the frame the network sees.
+
+Knows where every mark (a character, a piece of a shape) stands on a picture and where the image
+processor's scaling puts it; knows nothing of questions and answers.
+"""
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFont
+
+from training.colours import Rgb, luminance, sample_background, sample_ink
+
+FRAME = 336  # the vision tower's input; num_crops 1 makes one such frame of every picture
+
+FONT_ROOT = Path("/usr/share/fonts/truetype")
+TRAINED_FONTS = (
+    *(
+        f"dejavu/DejaVu{name}.ttf"
+        for name in (
+            *("Sans", "Sans", "Sans", "Sans-Bold", "Sans-Bold", "Sans-Oblique", "SansCondensed"),
+            *("SansCondensed-Bold", "Serif", "Serif-Bold", "SansMono", "SansMono-Bold"),
+        )
+    ),
+    *(
+        f"liberation/Liberation{name}.ttf"
+        for name in (
+            *("Sans-Regular", "Sans-Regular", "Sans-Bold", "Sans-Bold", "Sans-Italic"),
+            *("Serif-Regular", "Serif-Regular", "Serif-Bold", "Serif-Italic"),
+            *("Mono-Regular", "Mono-Bold", "SansNarrow-Bold"),
+        )
+    ),
+    *(
+        f"freefont/Free{name}.ttf"
+        for name in ("Sans", "SansBold", "Serif", "SerifBold", "Mono", "MonoBold", "SansOblique")
+    ),
+    *(f"lato/Lato-{name}.ttf" for name in ("Regular", "Bold", "Black", "Light")),
+    *(f"roboto/unhinted/RobotoTTF/Roboto-{name}.ttf" for name in ("Regular", "Bold", "Medium")),
+    "roboto/unhinted/RobotoCondensed-Bold.ttf",
+    *(f"crosextra/Carlito-{name}.ttf" for name in ("Regular", "Bold")),
+)
+PLAIN_FONTS = (  # the faces that pictures are most often printed in
+    *(f"dejavu/DejaVu{name}.ttf" for name in ("Sans", "Sans", "Sans-Bold", "Sans-Bold", "Serif")),
+    *(
+        f"liberation/Liberation{name}.ttf"
+        for name in ("Sans-Regular", "Sans-Bold", "Serif-Regular", "Serif-Bold")
+    ),
+    *(f"lato/Lato-{name}.ttf" for name in ("Regular", "Bold")),
+    *(f"roboto/unhinted/RobotoTTF/Roboto-{name}.ttf" for name in ("Regular", "Bold")),
+)
+HELD_OUT_FONTS = (
+    *(f"open-sans/OpenSans-{name}.ttf" for name in ("Regular", "Bold", "Semibold", "Italic")),
+    *(f"crosextra/Caladea-{name}.ttf" for name in ("Regular", "Bold")),
+)
+DEFAULT_FONT = "default"  # the face that comes with Pillow
+
+SIZES = (  # width, height of canvases as people make them
+    *((336, 336), (400, 300), (480, 360), (640, 480), (512, 512), (320, 200), (448, 448)),
+    *((300, 300), (256, 256), (500, 300), (640, 360), (600, 400), (400, 400), (320, 240)),
+    *((224, 224), (300, 400), (360, 480), (480, 640), (480, 200), (640, 240), (400, 200)),
+)
+
+
+class Dice(random.Random):
+    """A random generator that knows how wide to draw.
+
+    `breadth` is the share of choices made among everything; the others are made among what pictures
+    usually look like. A plain random.Random draws as wide as can be.
+    """
+
+    def __new__(cls, seed: str, breadth: float) -> "Dice":  # noqa: D102
+        return super().__new__(cls, seed)
+
+    def __init__(self, seed: str, breadth: float):
+        super().__init__(seed)
+        self.breadth = breadth
+
+
+def is_wide(rng: random.Random) -> bool:
+    """Whether the next choice is made among everything."""
+    breadth = getattr(rng, "breadth", 1.0)
+    return breadth >= 1 or rng.random() < breadth
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A token that names what stands at a point of a picture, in the picture's pixels."""
+
+    x: float
+    y: float
+    token: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture, and the marks that a reader should find in it."""
+
+    image: Image.Image
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one or several pictures, and the right answer."""
+
+    task: str
+    pictures: tuple[Picture, ...]
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a picture is drawn on and with."""
+
+    width: int
+    height: int
+    background: Rgb
+    background_name: str
+    ink: Rgb
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the frame per pixel of the canvas."""
+        return FRAME / max(self.width, self.height)
+
+    def blank(self) -> Image.Image:
+        """An empty canvas."""
+        return Image.new("RGB", (self.width, self.height), self.background)
+
+
+def choose_paper(rng: random.Random) -> Paper:
+    """A canvas of a common or random size with a plain background and an ink that shows on it."""
+    if rng.random() < 0.7:
+        width, height = rng.choice(SIZES)
+    else:
+        width = rng.randint(224, 640)
+        height = round(width * rng.uniform(0.45, 1.0))
+    return make_paper(rng, width, height)
+
+
+def make_paper(rng: random.Random, width: int, height: int) -> Paper:
+    """A canvas of this size; if not drawn wide, with high contrast."""
+    if is_wide(rng):
+        background, name = sample_background(rng)
+        return Paper(width, height, background, name, sample_ink(rng, background))
+    while True:
+        background, name = sample_background(rng)
+        if name in ("white", "black", "light", "dark") or rng.random() < 0.3:
+            break
+    ink = sample_ink(rng, background)
+    if abs(luminance(ink) - luminance(background)) < 150:
+        ink = (0, 0, 0) if luminance(background) > 110 else (255, 255, 255)
+    return Paper(width, height, background, name, ink)
+
+
+@lru_cache
+def list_fonts(held_out: bool = False) -> tuple[str, ...]:
+    """Installed fonts of the training or the held-out families, the default font among the first.
+
+    Raises:
+        FileNotFoundError: none of the families is installed.
+    """
+    names = HELD_OUT_FONTS if held_out else TRAINED_FONTS
+    found = tuple(name for name in names if (FONT_ROOT / name).exists())
+    if not found:
+        raise FileNotFoundError(
+            f"no font of {names[0]} and {len(names) - 1} others under {FONT_ROOT}: "
+            "install the packages that requirements-training.txt names"
+        )
+    return found if held_out else (*found, *[DEFAULT_FONT] * 4)
+
+
+def choose_font(rng: random.Random, held_out: bool) -> str:
+    """An installed font: any, or one of the most common ones."""
+    fonts = list_fonts(held_out)
+    if not held_out and not is_wide(rng):
+        fonts = tuple(f for f in fonts if f in PLAIN_FONTS or f == DEFAULT_FONT) or fonts
+    return rng.choice(fonts)
+
+
+@lru_cache(maxsize=6000)
+def load_font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font face at a size in pixels, kept: opening one costs more than drawing a word."""
+    if name == DEFAULT_FONT:
+        face = ImageFont.load_default(size)
+        assert isinstance(face, ImageFont.FreeTypeFont), "Pillow is built without FreeType"
+        return face
+    # The basic engine is some times faster, and Latin print needs no shaping.
+    return ImageFont.truetype(str(FONT_ROOT / name), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@lru_cache(maxsize=400_000)
+def measure_glyph(name: str, size: int, character: str) -> tuple[float, float, float]:
+    """Advance of a glyph, and the centre of its ink from the pen position ("la" anchor)."""
+    font = load_font(name, size)
+    left, top, right, bottom = font.getbbox(character)
+    return font.getlength(character), (left + right) / 2, (top + bottom) / 2
+
+
+@lru_cache(maxsize=6000)
+def measure_line(name: str, size: int) -> int:
+    """Height of a line: ascender to descender."""
+    ascent, descent = load_font(name, size).getmetrics()
+    return ascent + descent
+
+
+def measure_word(name: str, size: int, word: str) -> float:
+    """Width of a word, from its glyphs' advances."""
+    return sum(measure_glyph(name, size, character)[0] for character in word)
+
+
+def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]:
+    """The marks of a word drawn at (x, y)."""
+    marks = []
+    for character in word:
+        advance, centre_x, centre_y = measure_glyph(name, size, character)
+        if character != " ":
+            marks.append(Mark(x + centre_x, y + centre_y, character))
+        x += advance
+    return marks
+
+
+def frame_picture(image: Image.Image) -> tuple[np.ndarray, float, int, int]:
+    """What the image processor makes of a picture at num_crops 1, before normalisation.
+
+    The longer side becomes 336, the rest is padded white; a tall picture is handled transposed.
+
+    Returns:
+        (336, 336, 3) uint8, and scale, left and top that map the picture's pixels to the frame's.
+    """
+    tall = image.width < image.height
+    if tall:
+        image = image.transpose(Image.Transpose.TRANSPOSE)
+    scale = FRAME / image.width
+    height = int(FRAME / (image.width / image.height))
+    image = image.resize((FRAME, height), Image.Resampling.BILINEAR)
+    top = (FRAME - height) // 2
+    frame = np.full((FRAME, FRAME, 3), 255, np.uint8)
+    frame[top : top + height] = np.asarray(image)
+    if tall:
+        return np.ascontiguousarray(frame.swapaxes(0, 1)), scale, top, 0
+    return frame, scale, 0, top

@@ -1,0 +1,140 @@
+"""Two pictures that are the same but for one thing, or the same altogether."""
+
+import random
+import string
+from dataclasses import replace
+
+from training import text
+from training.canvas import Paper, Picture, Sample, choose_paper, is_wide
+from training.colours import COLOURS, distance, sample_colour
+from training.shapes import (
+    COMMON,
+    SHAPES,
+    Shape,
+    choose_boxes,
+    choose_size,
+    choose_turn,
+    draw_shapes,
+    name_shapes,
+    order_shapes,
+    place_shape,
+)
+from training.words import choose_word
+
+QUESTIONS = (
+    "What is the difference between these two images?",
+    "What is the difference between these two pictures?",
+    "What is the difference between the two images?",
+    "What is difference in this two images?",
+    "What is different?",
+    "What is different in the second picture?",
+    "What are the differences between these images?",
+    "Compare these pictures.",
+    "Compare these images.",
+    "Compare the two pictures.",
+    "Compare the two images and name the difference.",
+    "What has changed between the two pictures?",
+    "Are these two pictures the same?",
+    "Name what differs between the pictures.",
+    "How do these images differ?",
+)
+
+
+def write_answer(first: str, second: str) -> str:
+    """Both pictures are read out, then judged: so the judgement has only to compare two texts."""
+    same = ": the two pictures are identical" if first == second else ""
+    return f"The first picture shows {first}, the second {second}{same}."
+
+
+def change_shape(rng: random.Random, shape: Shape, paper: Paper) -> Shape:
+    """The shape in another colour, or another shape in the same colour and place."""
+    if rng.random() < 0.5:
+        for _ in range(30):
+            colour = rng.choice([name for name in COLOURS if name != shape.colour])
+            rgb = sample_colour(rng, colour)
+            if distance(rgb, paper.background) >= 90 and distance(rgb, shape.rgb) >= 60:
+                return replace(shape, colour=colour, rgb=rgb)
+    kind = shape.kind
+    while kind == shape.kind:
+        kind = rng.choices(SHAPES, weights=COMMON)[0]
+    extent = max(shape.width, shape.height)
+    width, height = choose_size(rng, kind, extent)
+    turn = choose_turn(rng, kind)
+    return replace(shape, kind=kind, width=width, height=height, turn=turn)
+
+
+def compare_shapes(rng: random.Random) -> tuple[list[Picture], list[str]]:
+    """One or two shapes; one of them changes, or none."""
+    paper = choose_paper(rng)
+    boxes = choose_boxes(rng, paper, rng.choice((1, 1, 2)))
+    before = order_shapes([place_shape(rng, paper, box) for box in boxes])
+    after = list(before)
+    if rng.random() < 0.75:
+        index = rng.randrange(len(after))
+        after[index] = change_shape(rng, after[index], paper)
+    seed = rng.random()  # the same proportions in both pictures
+    pictures = [draw_shapes(random.Random(seed), paper, shapes) for shapes in (before, after)]
+    return pictures, [name_shapes(before), name_shapes(after)]
+
+
+def change_letter(rng: random.Random, line: str) -> str:
+    """The line with one letter or digit replaced by another of its kind."""
+    places = [i for i, character in enumerate(line) if character.isalnum()]
+    if not places:
+        return line + "."
+    place = rng.choice(places)
+    old = line[place]
+    if old.isdigit():
+        alphabet = string.digits
+    else:
+        alphabet = string.ascii_uppercase if old.isupper() else string.ascii_lowercase
+    new = rng.choice([character for character in alphabet if character != old])
+    return line[:place] + new + line[place + 1 :]
+
+
+def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], list[str]]:
+    """A line or two of print; a letter or a whole word changes, or nothing."""
+    paper = choose_paper(rng)
+    face = text.choose_text_face(rng, paper, held_out)
+    before = text.write_lines(rng, face.case, held_out, most=2)
+    after = list(before)
+    if rng.random() < 0.75:
+        index = rng.randrange(len(after))
+        if rng.random() < 0.4:
+            after[index] = change_letter(rng, after[index])
+        else:
+            words = after[index].split(" ")
+            words[rng.randrange(len(words))] = choose_word(
+                rng, face.case, held_out, wide=is_wide(rng)
+            )
+            after[index] = " ".join(words)
+    face = text.fit_size(max(before, after, key=lambda lines: len("".join(lines))), face, paper)
+    seed = rng.random()  # the same layout in both pictures
+    pictures = [
+        text.draw_text(random.Random(seed), paper, lines, face)[0] for lines in (before, after)
+    ]
+    return pictures, [f'the text "{" ".join(lines)}"' for lines in (before, after)]
+
+
+def draw_anything(rng: random.Random, held_out: bool) -> tuple[Picture, str]:
+    """A shape or a word, on its own paper."""
+    paper = choose_paper(rng)
+    if rng.random() < 0.6:
+        shape = place_shape(rng, paper, choose_boxes(rng, paper, 1)[0])
+        return draw_shapes(rng, paper, [shape]), shape.name
+    face = text.choose_text_face(rng, paper, held_out)
+    word = choose_word(rng, face.case, held_out, wide=is_wide(rng))
+    return text.draw_text(rng, paper, [word], face)[0], f'the text "{word}"'
+
+
+def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
+    """A pair of pictures; the answer names what each shows, and says so when they are identical."""
+    roll = rng.random()
+    if roll < 0.45:
+        pictures, names = compare_shapes(rng)
+    elif roll < 0.85:
+        pictures, names = compare_text(rng, held_out)
+    else:
+        drawn = [draw_anything(rng, held_out) for _ in range(2)]
+        pictures, names = [picture for picture, _ in drawn], [name for _, name in drawn]
+    return Sample("compare", tuple(pictures), rng.choice(QUESTIONS), write_answer(*names))

@@ -1,0 +1,89 @@
+"""What the network is trained for: naming the cells of its frames, and answering.
+
+B batch, N pictures, C cells, S slots of a cell, W names, D text width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from training.batches import IGNORED, IMAGE_SLOT, NAME_IDS, Batch, Frames
+from training.network import CELLS, RARE, Network
+
+
+class Trainee(nn.Module):
+    """The network, and a head for training only that tells a cell's four patches apart."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+        width = network.sizes.text_width
+        self.slots = nn.Linear(width, 4 * width)
+        self.register_buffer("name_ids", torch.tensor(NAME_IDS), persistent=False)
+
+    def encode(self, frames: Frames) -> Tensor:
+        """Merged cells of the frames: (N, rows, columns, 4V)."""
+        return self.network.images.encode_cells(frames.pixels, frames.places)
+
+    def name_cells(self, cells: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
+        """The cell-naming loss, per thing to be named, and the F1 score over slots.
+
+        Every image token times the embedding rows of the names gives the logits, as if the token
+        were the decoder's output: so to the decoder it looks like the characters it shows.
+
+        Args:
+            cells: (N, C, D) projected cells.
+            names: (N, C, S, W) uint8.
+        """
+        rows = self.network.model.embed_tokens.weight[self.name_ids]  # (W, D)
+        whole = nn.functional.linear(cells, rows) + RARE  # (N, C, W)
+        split = self.slots(cells).unflatten(-1, (4, -1))  # (N, C, S, D)
+        split = nn.functional.linear(split, rows) + RARE  # (N, C, S, W)
+        wanted = names.to(torch.float32)
+        wanted_whole = wanted.amax(2)
+        score = nn.functional.binary_cross_entropy_with_logits
+        loss = score(whole.float(), wanted_whole, reduction="sum") / wanted_whole.sum().clamp(1)
+        loss = loss + score(split.float(), wanted, reduction="sum") / wanted.sum().clamp(1)
+        with torch.no_grad():
+            found = split > 0
+            hits = (found & names.bool()).sum()
+            f1 = 2 * hits / (found.sum() + names.sum()).clamp(1)
+        return loss, f1
+
+    def read_pages(self, frames: Frames) -> dict[str, Tensor]:
+        """Losses of the tower alone, on windows."""
+        cells = self.network.images.img_projection(self.encode(frames).flatten(1, 2))
+        loss, f1 = self.name_cells(cells, frames.names)
+        return {"loss": loss, "f1": f1}
+
+    def answer(self, batch: Batch, frozen: bool, naming: float) -> dict[str, Tensor]:
+        """Losses of answering; `naming` weighs the cell-naming loss against the answers'.
+
+        With `frozen`, tower and projector stay as they are.
+        """
+        network = self.network
+        with torch.set_grad_enabled(not frozen):
+            cells = self.encode(batch.frames)
+            tokens, projected = network.images.project_frame(cells)  # (N, 313, D), (N, 144, D)
+        slots = batch.token_ids == IMAGE_SLOT
+        embeds = network.model.embed_tokens(batch.token_ids.clamp(min=0))
+        # Row-major order of slots is picture order: exactly as many slots as image tokens.
+        embeds = embeds.masked_scatter(slots[:, :, None], tokens.to(embeds.dtype))
+        hidden = network.decode(embeds, batch.start)
+        labels = batch.labels[:, batch.start :]
+        answered = labels != IGNORED
+        logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
+        labels = labels[answered]
+        answer_loss = nn.functional.cross_entropy(logits, labels)
+        with torch.set_grad_enabled(naming > 0):
+            naming_loss, f1 = self.name_cells(projected, batch.frames.names)
+        with torch.no_grad():
+            right = (logits.argmax(-1) == labels).float().mean()
+        return {
+            "loss": answer_loss + naming * naming_loss,
+            "answer": answer_loss.detach(),
+            "right": right,
+            "f1": f1,
+        }
+
+
+assert CELLS * CELLS == 144

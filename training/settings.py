@@ -1,0 +1,44 @@
+"""config.toml as frozen dataclasses."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIG = Path(__file__).with_name("config.toml")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training; config.toml explains the fields."""
+
+    name: str
+    kind: str
+    steps: int
+    batch: int
+    muon_rate: float
+    adam_rate: float
+    tasks: dict[str, float]
+    cells: int = 12
+    tower_rate: float = 1.0
+    warmup: int = 50
+    decay: float = 0.5
+    naming: float = 0.3
+    pages: int = 0
+    strips: float = 0.0
+    strip_batch: int = 32
+    breadth: float = 1.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole training run."""
+
+    seed: int
+    network: dict[str, int]
+    stages: tuple[Stage, ...]
+
+
+def load_config(path: Path = CONFIG) -> Config:
+    """The settings of a TOML file."""
+    raw = tomllib.loads(path.read_text())
+    return Config(raw["seed"], raw["network"], tuple(Stage(**stage) for stage in raw["stages"]))

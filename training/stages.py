@@ -1,0 +1,233 @@
+"""The training loop: stage after stage, resumable at any step."""
+
+import csv
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from transformers import PreTrainedTokenizerFast
+
+from training.batches import Pages, Questions
+from training.losses import Trainee
+from training.network import Network, Sizes
+from training.optimizer import build_optimizers, has_fast_bfloat16
+from training.settings import Config, Stage
+from training.tokenizer import load_tokenizer, write_tokenizer
+
+SAVE_SECONDS = 240
+LOG_STEPS = 20
+WEIGHT_DECAY = 0.02
+PAGE_CELLS = 6  # windows of dense pages beside the questions
+PAGE_TASKS = {"plain": 0.1, "page": 0.9}
+
+
+def build_trainee(config: Config, tokenizer: PreTrainedTokenizerFast) -> Trainee:
+    """A fresh network, from the seed."""
+    torch.manual_seed(config.seed)
+    return Trainee(Network(Sizes(vocab_size=len(tokenizer), **config.network)))
+
+
+def rate_factor(stage: Stage, step: int) -> float:
+    """Warm-up, constant, linear fall to 2 %."""
+    rest = (stage.steps - step) / max(1.0, stage.steps * stage.decay)
+    return min(1.0, (step + 1) / stage.warmup, max(0.02, rest))
+
+
+def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) -> Dataset:
+    """The stage's batches."""
+    if stage.kind == "tower":
+        return Pages(seed, stage.steps, stage.batch, stage.cells, stage.tasks, stage.breadth)
+    pages = None
+    if stage.pages:
+        pages = Pages(seed, stage.steps, stage.pages, PAGE_CELLS, PAGE_TASKS, stage.breadth)
+    return Questions(
+        seed,
+        stage.steps,
+        stage.batch,
+        stage.tasks,
+        tokenizer,
+        pages,
+        strips=stage.strips,
+        strip_size=stage.strip_batch,
+        breadth=stage.breadth,
+    )
+
+
+def move(value: object, device: torch.device) -> object:
+    """A batch on the device, whatever dataclass of tensors it is."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if value is None or isinstance(value, int):
+        return value
+    assert is_dataclass(value)
+    moved = {f.name: move(getattr(value, f.name), device) for f in fields(value)}
+    return type(value)(**moved)
+
+
+def keep_whole(rows: list) -> object:
+    """Datasets give whole batches: nothing to collate."""
+    return rows[0]
+
+
+def settle_worker(_: int) -> None:
+    """One thread a worker, and signals as they were before training took them."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def load_batches(dataset: Dataset, start: int, workers: int) -> Iterator:
+    """Batches from `start` on, drawn by worker processes."""
+    rest = Subset(dataset, range(start, len(dataset)))  # type: ignore[arg-type]
+    return iter(
+        DataLoader(
+            rest,
+            batch_size=1,
+            collate_fn=keep_whole,
+            num_workers=workers,
+            prefetch_factor=6 if workers else None,
+            worker_init_fn=settle_worker,
+        )
+    )
+
+
+class Training:
+    """The state of a run: weights, optimizers, and where in which stage it is."""
+
+    def __init__(self, config: Config, folder: Path, device: str, compiled: bool):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tokenizer(folder)
+        self.config, self.folder, self.device = config, folder, torch.device(device)
+        self.tokenizer = load_tokenizer(folder)
+        self.trainee = build_trainee(config, self.tokenizer).to(self.device)
+        if compiled:
+            self.compile_layers()
+        self.stage_index, self.step = 0, 0
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self.loaded: list[dict] | None = None
+        self.stopping = False
+        if (folder / "state.pt").exists():
+            self.resume()
+
+    def compile_layers(self) -> None:
+        """Compile one layer of each kind; layers of a kind share the compiled code."""
+        torch._dynamo.config.cache_size_limit = 64
+        network = self.trainee.network
+        for layer in (
+            *network.images.img_processor.vision_model.encoder.layers,
+            *network.model.layers,
+        ):
+            layer.compile(dynamic=False)
+
+    def resume(self) -> None:
+        """Go on where `save` left off."""
+        state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
+        self.trainee.load_state_dict(state["trainee"])
+        self.stage_index, self.step = state["stage_index"], state["step"]
+        self.loaded = state["optimizers"]
+
+    def save(self) -> None:
+        """Write the state, all or nothing."""
+        state = {
+            "trainee": self.trainee.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "stage_index": self.stage_index,
+            "step": self.step,
+        }
+        temporary = self.folder / "state.new"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "state.pt")
+
+    def stop(self, *_: object) -> None:
+        """Save after the step at work, and end: what a SIGTERM or Ctrl-C does."""
+        self.stopping = True
+
+    def run(self, workers: int) -> None:
+        """All stages that are left.
+
+        Raises:
+            SystemExit: a signal asked to stop; the state is saved.
+        """
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        while self.stage_index < len(self.config.stages):
+            self.run_stage(self.config.stages[self.stage_index], workers)
+            self.stage_index, self.step, self.loaded = self.stage_index + 1, 0, None
+            self.optimizers = []
+            self.save()
+
+    def prepare(self, stage: Stage) -> None:
+        """Optimizers of a stage, tower and the rest apart."""
+        tower = self.trainee.network.images
+        tower.requires_grad_(stage.kind == "tower" or stage.tower_rate > 0)
+        self.optimizers = build_optimizers(
+            self.trainee, stage.muon_rate, stage.adam_rate, WEIGHT_DECAY, tower, stage.tower_rate
+        )
+        if self.loaded:
+            for optimizer, state in zip(self.optimizers, self.loaded, strict=True):
+                optimizer.load_state_dict(state)
+            self.loaded = None
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("full_rate", group["lr"])
+
+    def take_step(self, stage: Stage, batch: object) -> dict[str, Tensor]:
+        """One update."""
+        fast = has_fast_bfloat16(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+            if stage.kind == "tower":
+                losses = self.trainee.read_pages(batch)
+            else:
+                losses = self.trainee.answer(batch, stage.tower_rate == 0, stage.naming)
+                if batch.pages:
+                    pages = self.trainee.read_pages(batch.pages)
+                    losses["loss"] = losses["loss"] + stage.naming * pages["loss"]
+                    losses["pages"] = pages["f1"]
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.trainee.parameters(), 1.0)
+        factor = rate_factor(stage, self.step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_rate"] * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return losses
+
+    def run_stage(self, stage: Stage, workers: int) -> None:
+        """One stage from the current step to its end."""
+        self.prepare(stage)
+        dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
+        sums: dict[str, float] = {}
+        saved = logged = time.monotonic()
+        waited = 0.0
+        batches = load_batches(dataset, self.step, workers)
+        while self.step < stage.steps:
+            before = time.monotonic()
+            batch = move(next(batches), self.device)
+            waited += time.monotonic() - before
+            for name, value in self.take_step(stage, batch).items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / LOG_STEPS
+            self.step += 1
+            now = time.monotonic()
+            if self.step % LOG_STEPS == 0:
+                seconds = (now - logged) / LOG_STEPS
+                self.log(stage, sums, seconds, waited / LOG_STEPS)
+                sums, logged, waited = {}, now, 0.0
+            if now - saved > SAVE_SECONDS or self.stopping:
+                self.save()
+                saved = now
+            if self.stopping:
+                raise SystemExit(f"stopped and saved at step {self.step} of {stage.name}")
+
+    def log(self, stage: Stage, sums: dict[str, float], seconds: float, waited: float) -> None:
+        """Append a row to log.csv, and print it."""
+        row = {"stage": stage.name, "step": self.step, "seconds": seconds, "waited": waited, **sums}
+        text = [f"{value:.4f}" if isinstance(value, float) else value for value in row.values()]
+        print(time.strftime("%H:%M:%S"), *(f"{k}={v}" for k, v in zip(row, text, strict=True)))
+        with (self.folder / "log.csv").open("a", newline="") as file:
+            csv.writer(file).writerow([time.strftime("%H:%M:%S"), *text])

@@ -1,0 +1,22 @@
+"""Which task a sample is of: the only place that knows all of them."""
+
+import random
+
+from training import compare, cover, describe, shapes, text
+from training.canvas import Sample
+
+MAKERS = {
+    "word": text.make_word,
+    "ocr": text.make_sample,
+    "shapes": shapes.make_sample,
+    "describe": describe.make_sample,
+    "cover": cover.make_sample,
+    "compare": compare.make_sample,
+}
+
+
+def draw_sample(rng: random.Random, tasks: dict[str, float], held_out: bool = False) -> Sample:
+    """A sample of one of the weighted tasks."""
+    names = [name for name in tasks if name in MAKERS]
+    name = rng.choices(names, weights=[tasks[name] for name in names])[0]
+    return MAKERS[name](rng, held_out)

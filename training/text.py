@@ -1,0 +1,201 @@
+"""Printed text: dense pages for the tower, and pictures of a few large lines to be read."""
+
+import random
+from dataclasses import dataclass
+
+from PIL import ImageDraw
+
+from training.canvas import (
+    Mark,
+    Paper,
+    Picture,
+    Sample,
+    choose_font,
+    choose_paper,
+    is_wide,
+    load_font,
+    make_paper,
+    mark_word,
+    measure_glyph,
+    measure_line,
+    measure_word,
+)
+from training.colours import sample_ink
+from training.shapes import draw_shape, place_shape
+from training.words import choose_word
+
+QUESTIONS = (
+    "Read the text in this picture.",
+    "Read the text in this image.",
+    "Read the text.",
+    "Extract all text from the image. Answer with the text only.",
+    "Extract all text from the image.",
+    "Extract the text.",
+    "Extract the text from this picture.",
+    "OCR",
+    "OCR this image.",
+    "What does it say?",
+    "What does the sign say?",
+    "What does this picture say?",
+    "What is written here?",
+    "What is written in the picture?",
+    "What text is in this image?",
+    "What is the text in the image?",
+    "Transcribe the text.",
+    "Please read this.",
+    "Read all text in this picture, line by line. Answer with the text only.",
+    "Write down the text that you see, line by line.",
+)
+CASES = ("upper", "upper", "lower", "lower", "title", "title")
+
+
+@dataclass(frozen=True)
+class Face:
+    """A font, its size in canvas pixels, and the letters' case."""
+
+    font: str
+    size: int
+    case: str
+
+
+def choose_face(rng: random.Random, low: float, high: float, held_out: bool = False) -> Face:
+    """A face between two sizes in canvas pixels, small ones as often as large ones."""
+    size = round(low * (high / low) ** rng.random())
+    return Face(choose_font(rng, held_out), max(8, size), rng.choice(CASES))
+
+
+def draw_page(rng: random.Random, plain: bool = False) -> Picture:
+    """A frame full of words and shapes: what the tower learns from before anything can read.
+
+    A plain page is black on white and in one middling size: the easy beginning.
+
+    The canvas is square and of another size than the frame, for the blur that scaling makes.
+    """
+    side = rng.choice((224, 288, 336, 336, 400, 480, 560, 640))
+    paper = make_paper(rng, side, side)
+    mixed, shapes_share = rng.random() < 0.6, rng.choice((0, 0.08, 0.16))
+    if plain:
+        paper = Paper(side, side, (255, 255, 255), "white", (0, 0, 0))
+        mixed, shapes_share = False, 0
+    image = paper.blank()
+    draw = ImageDraw.Draw(image)
+    marks: list[Mark] = []
+    pixel = 1 / paper.scale  # of the frame, in canvas pixels
+    # Evenly spread sizes: a line of large print has few letters, and they count as much.
+    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 58)
+    sizes = [rng.uniform(low, high) * pixel for _ in range(40)]
+    page_face = choose_face(rng, sizes[0], sizes[0])
+    y = rng.uniform(-4, 12) * pixel
+    while y < side:
+        if rng.random() < shapes_share:
+            height = min(rng.uniform(45, 130) * pixel, side)
+            x = rng.uniform(0, 20) * pixel
+            while x + height < side:
+                shape = place_shape(rng, paper, (x, y, x + height, y + height))
+                marks += draw_shape(rng, image, shape, paper)
+                x += height * rng.uniform(1.0, 1.6)
+            y += height
+            continue
+        face = page_face
+        if mixed:
+            size = rng.choice(sizes)
+            face = choose_face(rng, size, size)
+        ink = paper.ink
+        if mixed and rng.random() < 0.3 and is_wide(rng):
+            ink = sample_ink(rng, paper.background)
+        font = load_font(face.font, face.size)
+        space = measure_glyph(face.font, face.size, " ")[0]
+        x = rng.uniform(-6, 40) * pixel
+        while x < side:
+            word = choose_word(rng, face.case, False, hard=0.35, wide=is_wide(rng))
+            draw.text((x, y), word, font=font, fill=ink)
+            marks += mark_word(face.font, face.size, word, x, y)
+            x += measure_word(face.font, face.size, word) + space * rng.uniform(0.8, 2.5)
+        y += measure_line(face.font, face.size) * rng.uniform(0.85, 1.3)
+    return Picture(image, tuple(marks))
+
+
+def draw_lines(
+    rng: random.Random, paper: Paper, lines: list[str], faces: list[Face], top: float
+) -> Picture:
+    """A picture of lines below each other from `top`, aligned left, right or centred."""
+    image = paper.blank()
+    draw = ImageDraw.Draw(image)
+    marks: list[Mark] = []
+    widths = [measure_word(f.font, f.size, line) for line, f in zip(lines, faces, strict=True)]
+    slack = max(0.0, paper.width - max(widths))
+    # Centred on the canvas, or somewhere.
+    block = slack / 2 if rng.random() < 0.5 else rng.uniform(0, slack)
+    align = rng.choice((0.5, 0.5, 0.5, 0, 0, 1))
+    y = top
+    spacing = rng.uniform(0.95, 1.35)
+    for line, face, width in zip(lines, faces, widths, strict=True):
+        x = round(block + (max(widths) - width) * align)
+        draw.text((x, y), line, font=load_font(face.font, face.size), fill=paper.ink)
+        marks += mark_word(face.font, face.size, line, x, round(y))
+        y = round(y + measure_line(face.font, face.size) * spacing)
+    return Picture(image, tuple(marks))
+
+
+def write_lines(rng: random.Random, case: str, held_out: bool, most: int = 3) -> list[str]:
+    """One to `most` lines of one to three words, short ones most often."""
+    wide = is_wide(rng)
+    if not wide:
+        layout = rng.choices(((1,), (2,), (1, 1)), weights=(55, 25, 20))[0]
+        return [
+            " ".join(choose_word(rng, case, held_out, wide=False) for _ in range(count))
+            for count in layout
+        ]
+    count = rng.choices(range(1, most + 1), weights=(50, 40, 14, 8)[:most])[0]
+    many = rng.choices((1, 2, 3), weights=(62, 28, 10))[0]
+    return [
+        " ".join(choose_word(rng, case, held_out) for _ in range(rng.randint(1, many)))
+        for _ in range(count)
+    ]
+
+
+def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
+    """The face, smaller if the lines would not fit on the paper."""
+    widest = max(measure_word(face.font, face.size, line) for line in lines)
+    tall = measure_line(face.font, face.size) * 1.25 * len(lines)
+    fit = min(1.0, paper.width * 0.97 / max(widest, 1), paper.height * 0.97 / tall)
+    return Face(face.font, max(8, int(face.size * fit)), face.case)
+
+
+def choose_text_face(rng: random.Random, paper: Paper, held_out: bool) -> Face:
+    """A face whose size is 24 to 72 canvas pixels and 16 to 64 pixels of the frame."""
+    low = max(24.0, (16 if is_wide(rng) else 22) / paper.scale)
+    return choose_face(rng, low, max(low * 1.2, min(72.0, 64 / paper.scale)), held_out)
+
+
+def draw_text(
+    rng: random.Random, paper: Paper, lines: list[str], face: Face
+) -> tuple[Picture, Face]:
+    """The lines in one face on the paper, and the face at the size that fitted."""
+    face = fit_size(lines, face, paper)
+    height = measure_line(face.font, face.size) * 1.25 * len(lines)
+    slack = max(0.0, paper.height - height)
+    top = slack / 2 if rng.random() < 0.5 else rng.uniform(0, slack)
+    return draw_lines(rng, paper, lines, [face] * len(lines), round(top)), face
+
+
+def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
+    """A few large lines; the answer is the text alone, line by line."""
+    for _ in range(8):
+        paper = choose_paper(rng)
+        face = choose_text_face(rng, paper, held_out)
+        lines = write_lines(rng, face.case, held_out)
+        picture, face = draw_text(rng, paper, lines, face)
+        if face.size * paper.scale >= 13:  # legible after scaling
+            break
+    answer = "\n".join(lines)
+    return Sample("ocr", (picture,), rng.choice(QUESTIONS), answer)
+
+
+def make_word(rng: random.Random, held_out: bool = False) -> Sample:
+    """One or two large words on one or two lines: what reading starts with."""
+    paper = choose_paper(rng)
+    face = choose_face(rng, 30 / paper.scale, 56 / paper.scale, held_out)
+    lines = write_lines(rng, face.case, held_out, most=2)
+    picture, _ = draw_text(rng, paper, lines, face)
+    return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))
