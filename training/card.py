@@ -24,24 +24,27 @@ characters, numbers) in free fonts on plain backgrounds, one or two coloured sha
 covers, and pairs of such pictures. No photograph, no text of other people, no other model's output.
 `python -m training train` makes it again.
 
-## What it can do
+## What it can do, with the errors that the table shows
 
-- Read one or two lines of large print.
-- Describe one or two shapes: {shapes} in {colours}.
-- Give the title and the author of a simple book cover.
-- Say what two such pictures show, and whether they are identical.
+- Name the colour and the kind of a shape: {shapes}; in {colours}.
+- Read one or two large words, often with wrong or missing letters.
+- Say what each of two such pictures shows.
 
 ## What it scores
 
-Held-out seeds; every second sample also in words and font families that training never prints.
-Pictures are 224 to 640 px wide, print is 24 to 72 px high.
+Held-out seeds; every second sample in words and font families that training never prints.
+"Common" pictures: high contrast, common fonts, large print of one or two words, upright shapes
+without ellipses and rectangles. "Any": everything the code can draw, up to three lines, italics,
+monospace, pale colours, random characters. Pictures are 224 to 640 px wide.
 
 {table}
 
 ## What it cannot do
 
-Photographs, handwriting, charts, tables, long or small print, counting, more than two shapes, and
-questions about anything but what is drawn. It answers such questions all the same, and wrongly: use
+Book covers and two lines at once come out wrong more often than right; it tells an ellipse from a
+circle and a rectangle from a square badly, and does not say when two pictures are identical.
+Photographs, handwriting, charts, tables, long or small print, counting, and questions about
+anything but what is drawn are beyond it. It answers all of these the same, and wrongly: use
 `--model microsoft/Phi-3.5-vision-instruct` for those. It sees every picture as one 336 px frame
 (num_crops 1), so print under about 5 % of the picture's longer side is lost.
 """

@@ -8,10 +8,9 @@ from training import text
 from training.canvas import Paper, Picture, Sample, choose_paper, is_wide
 from training.colours import COLOURS, distance, sample_colour
 from training.shapes import (
-    COMMON,
-    SHAPES,
     Shape,
     choose_boxes,
+    choose_kind,
     choose_size,
     choose_turn,
     draw_shapes,
@@ -56,7 +55,7 @@ def change_shape(rng: random.Random, shape: Shape, paper: Paper) -> Shape:
                 return replace(shape, colour=colour, rgb=rgb)
     kind = shape.kind
     while kind == shape.kind:
-        kind = rng.choices(SHAPES, weights=COMMON)[0]
+        kind = choose_kind(rng)
     extent = max(shape.width, shape.height)
     width, height = choose_size(rng, kind, extent)
     turn = choose_turn(rng, kind)
@@ -66,7 +65,7 @@ def change_shape(rng: random.Random, shape: Shape, paper: Paper) -> Shape:
 def compare_shapes(rng: random.Random) -> tuple[list[Picture], list[str]]:
     """One or two shapes; one of them changes, or none."""
     paper = choose_paper(rng)
-    boxes = choose_boxes(rng, paper, rng.choice((1, 1, 2)))
+    boxes = choose_boxes(rng, paper, rng.choice((1, 1, 2)) if is_wide(rng) else 1)
     before = order_shapes([place_shape(rng, paper, box) for box in boxes])
     after = list(before)
     if rng.random() < 0.75:
@@ -96,7 +95,9 @@ def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], lis
     """A line or two of print; a letter or a whole word changes, or nothing."""
     paper = choose_paper(rng)
     face = text.choose_text_face(rng, paper, held_out)
-    before = text.write_lines(rng, face.case, held_out, most=2)
+    before = [choose_word(rng, face.case, held_out, wide=False)]
+    if is_wide(rng):
+        before = text.write_lines(rng, face.case, held_out, most=2)
     after = list(before)
     if rng.random() < 0.75:
         index = rng.randrange(len(after))

@@ -46,9 +46,9 @@ REASONS = {
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
 EMBEDDED_NOTE = (
     "It is the small network that comes with the app, to try everything without a GPU or a "
-    "download: it reads one or two lines of large print, names plain coloured shapes, and tells "
-    "two such pictures apart. Photos, small print, charts, and free or further questions are "
-    "beyond it. "
+    "download: it names plain coloured shapes, tells two of them apart, and reads one or two large "
+    "words, often with a wrong letter. Photos, small print, charts, and free or further questions "
+    "are beyond it. "
     "For the real one: `python app.py --model microsoft/Phi-3.5-vision-instruct`"
 )
 
