@@ -30,7 +30,7 @@ def main() -> None:
         page.set_default_timeout(60 * MILLISECONDS)
         page.goto(url)
         page.get_by_role("tab", name="Compare").click()
-        page.locator("tr:visible").filter(has_text="What is difference in this two").click()
+        page.locator("tr:visible").filter(has_text="What are the differences").click()
         page.locator(".block.figures:visible").filter(has_text="complete").wait_for()
         page.mouse.wheel(0, -2000)
         page.wait_for_timeout(MILLISECONDS)

@@ -1,4 +1,8 @@
-"""What the embedded checkpoint is for, on pictures drawn here and not by its training."""
+"""What the embedded checkpoint is for, on pictures drawn here and not by its training.
+
+These very pictures were looked at while its last stages were chosen, and circle, square and
+triangle are its best kinds: so a pass here is no held-out figure. Those are in its model card.
+"""
 
 import random
 from pathlib import Path
@@ -94,7 +98,7 @@ def edit_distance(first: str, second: str) -> int:
     return row[-1]
 
 
-@pytest.mark.xfail(reason="the target; the shipped weights reach 0.32, outliers included")
+@pytest.mark.xfail(reason="the target; the shipped weights reach 0.32, and 0.39 on new words")
 def test_large_printed_words_are_read(engine):
     rng = random.Random(2024)
     errors = characters = 0
@@ -116,7 +120,9 @@ def test_the_colour_and_shape_of_one_thing_are_told(engine):
     assert right >= 0.9 * COUNT
 
 
-@pytest.mark.xfail(reason="the target; the shipped weights reach 0.68: 0.97 for shapes, few words")
+@pytest.mark.xfail(
+    reason="the target; the shipped weights reach 0.68: shapes, but hardly any words"
+)
 def test_the_thing_that_differs_between_two_pictures_is_named(engine):
     rng = random.Random(11)
     right = 0
