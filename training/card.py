@@ -27,7 +27,8 @@ covers, and pairs of such pictures. No photograph, no text of other people, no o
 ## What it can do, with the errors that the table shows
 
 - Name the colour and the kind of one shape: {shapes}; in {colours}.
-  An ellipse becomes a circle and a rectangle a square: of ten each, drawn apart from training, none was told right.
+  An ellipse becomes a circle and a rectangle a square: of ten each, drawn apart from training,
+  none was told right.
 - Read one or two large words, often with wrong or missing letters.
 - Say what each of two such pictures shows.
 
