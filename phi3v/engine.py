@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 SIGN_OF_LIFE_INTERVAL = 0.2
 
 # A network of fewer parameters computes faster on one thread of a CPU: its products are over
-# before a second thread has begun. Measured with the embedded checkpoint's sizes on two cores.
+# before a second thread has begun. Seen with the embedded checkpoint's sizes on two busy cores.
 SMALL_NETWORK_PARAMETERS = 50_000_000
 
 # What an engine keeps for the next requests unless told otherwise, in bytes.

@@ -22,7 +22,8 @@ it knows nothing of the world and understands no photograph.
 Nothing but pictures drawn by `training/` from a seed: printed words (English, invented, random
 characters, numbers) in free fonts on plain backgrounds, one or two coloured shapes, simple book
 covers, and pairs of such pictures. No photograph, no text of other people, no other model's output.
-`python -m training train` makes it again.
+`python -m training train` trains one
+from the seed; this one was restarted by hand, and the drawing code changed on the way.
 
 ## What it can do, with the errors that the table shows
 
