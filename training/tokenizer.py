@@ -12,9 +12,16 @@ from transformers import PreTrainedTokenizerFast
 from training.shapes import COLOURS, SHAPES
 
 SPACE = "▁"
-WORDING = ("background", "picture", "pictures", "image", "first", "second", "shows", "identical")
+WORDING = (
+    *("background", "picture", "pictures", "image", "images", "photograph", "shows", "identical"),
+    *("first", "second", "third", "left", "right", "top", "bottom", "centre", "middle"),
+    *("text", "title", "book", "author", "table", "chart", "bar", "line", "value"),
+    *("highest", "lowest", "one", "two", "three", "four", "five", "six"),
+    *("beyond", "small", "embedded", "checkpoint", "cannot", "model", "question", "nothing"),
+)
+PLURALS = tuple(f"{shape}{'es' if shape == 'cross' else 's'}" for shape in SHAPES)
 CHARACTERS = tuple(chr(code) for code in range(33, 127)) + tuple("é–“”‘’€£°")
-WHOLE_WORDS = (*COLOURS, *SHAPES, *WORDING)
+WHOLE_WORDS = (*COLOURS, *SHAPES, *PLURALS, *WORDING)
 SPECIAL = {  # content: whitespace after it is eaten
     "<|endoftext|>": False,
     "<|assistant|>": True,
