@@ -10,10 +10,10 @@ import torch
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import compare, cover, describe, shapes, text
 from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
-from training.canvas import frame_picture, list_fonts
+from training.canvas import Dice, Picture, list_fonts
 from training.export import ASSETS, export
+from training.layouts import FOUR, FOUR_STRIP, SINGLE, choose_strip, cut_frames, view_picture
 from training.losses import Trainee
-from training.network import IMAGE_TOKENS
 from training.settings import Config, Stage, load_config
 from training.stages import Training
 from training.tokenizer import load_tokenizer, write_tokenizer
@@ -70,19 +70,48 @@ def test_pages_are_the_same_in_any_order():
     assert not torch.equal(pages[1].pixels, later)
 
 
-@pytest.mark.parametrize("size", [(640, 480), (300, 500), (336, 336), (401, 277)])
-def test_the_frame_is_what_the_image_processor_makes(size):
+@pytest.mark.parametrize(
+    ("size", "layout"), [((640, 480), SINGLE), ((300, 500), SINGLE), ((401, 277), FOUR)]
+)
+def test_the_frames_are_what_the_image_processor_makes(size, layout):
     from PIL import Image
 
     from phi3v.model import Phi3VImageProcessor
 
     noise = random.Random(0).randbytes(size[0] * size[1] * 3)
     image = Image.frombytes("RGB", size, noise)
-    frame, *_ = frame_picture(image)
-    processor = Phi3VImageProcessor(num_crops=1)
-    pixels = processor([image])["pixel_values"][0, 1].permute(1, 2, 0)
+    *subs, whole = cut_frames(view_picture(Picture(image, ()), layout.num_crops), layout)
+    processor = Phi3VImageProcessor(num_crops=layout.num_crops)
+    crops = processor([image])["pixel_values"][0].permute(0, 2, 3, 1)
     mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
-    assert torch.equal((torch.from_numpy(frame) / 255 - mean) / std, pixels)
+    for (pixels, _, _), crop in zip(subs or [whole], crops[1:], strict=True):
+        assert torch.equal((torch.from_numpy(pixels.copy()) / 255 - mean) / std, crop)
+    if subs:  # the training's global crop is rounded to bytes
+        byte = torch.from_numpy(whole[0].copy()) / 255
+        inside = ((crops[0] * std + mean).clamp(0, 1) - byte).abs()
+        assert inside.max() < 0.6 / 255
+
+
+@needs_fonts
+def test_a_strip_holds_every_mark_of_its_picture():
+    found = 0
+    for index in range(30):
+        rng = Dice(f"3:{index}", 0.2)
+        rng.crops_across = 2
+        (picture,) = text.make_word(rng).pictures
+        if not FOUR.fits((picture,)):
+            continue
+        top = choose_strip(rng, (picture,), FOUR_STRIP)
+        if top is None:
+            continue
+        found += 1
+        frames = cut_frames(view_picture(picture, 4), FOUR_STRIP, top)
+        assert len(frames) == FOUR_STRIP.frames
+        *subs, whole = [names.any(1).sum(0) for _, _, names in frames]
+        everywhere = cut_frames(view_picture(picture, 4), FOUR)
+        assert (sum(subs) == sum(names.any(1).sum(0) for _, _, names in everywhere[:-1])).all()
+        assert (whole == everywhere[-1][2].any(1).sum(0)).all()
+    assert found > 5
 
 
 @pytest.mark.parametrize(
@@ -121,7 +150,7 @@ def test_prompts_are_encoded_as_the_processor_does(tokenizer, tmp_path):
     question = f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n<|assistant|>\n"
     expected = processor(question, [p.image for p in sample.pictures])["input_ids"][0].tolist()
     assert [image_token if i == IMAGE_SLOT else i for i in prompt] == expected
-    assert prompt.count(IMAGE_SLOT) == 2 * IMAGE_TOKENS
+    assert prompt.count(IMAGE_SLOT) == 2 * SINGLE.image_tokens
     assert answer[-1] == tokenizer.convert_tokens_to_ids("<|end|>")
 
 
@@ -133,7 +162,7 @@ def test_a_few_steps_of_a_stage_lower_its_loss(tmp_path, stage):
     if stage.kind == "tower":
         batch = Pages(1, 1, 4, 6, stage.tasks)[0]
     else:
-        batch = Questions(1, 1, 2, stage.tasks, training.tokenizer)[0]
+        batch = Questions(1, stage, training.tokenizer)[0]
     losses = [float(training.take_step(replace(stage, steps=99), batch)["loss"]) for _ in range(8)]
     assert losses[-1] < losses[0]
 
@@ -161,29 +190,40 @@ def test_a_stopped_run_goes_on_where_it_was_saved(tmp_path):
 
 
 @needs_fonts
-def test_the_exported_network_gives_the_training_networks_logits(tmp_path):
+@pytest.mark.parametrize("layout", [SINGLE, FOUR])
+def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layout):
     training = Training(CONFIG, tmp_path / "run", "cpu", compiled=False)
     weights = training.trainee.network
     weights.load_state_dict({k: v.half().float() for k, v in weights.state_dict().items()})
     export(training, tmp_path / "out")
     model = Phi3VForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
     processor = Phi3VProcessor.from_pretrained(tmp_path / "out")
-    sample = compare.make_sample(random.Random(2))
-    question = f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n<|assistant|>\n"
-    inputs = processor(question, [picture.image for picture in sample.pictures])
+    make = compare.make_sample if layout == SINGLE else shapes.make_sample
+    rng = Dice("2", 0.0)
+    rng.crops_across = layout.columns
+    (sample,), _ = Questions(1, ANSWERS, training.tokenizer).draw(
+        rng, {make.__module__.split(".")[-1]: 1.0}, layout, 1
+    )
+    tags = "".join(f"<|image_{number + 1}|>\n" for number in range(len(sample.pictures)))
+    question = f"<|user|>\n{tags}{sample.question}<|end|>\n<|assistant|>\n"
+    images = [picture.image for picture in sample.pictures]
+    inputs = processor(question, images, num_crops=layout.num_crops)
     with torch.no_grad():
         expected = model(**inputs).logits[0, -1]
-        batch = Questions(1, 1, 2, {"compare": 1.0}, training.tokenizer).collate([sample])
+        batch = Questions(1, ANSWERS, training.tokenizer).collate([sample], layout, [0])
         trainee: Trainee = training.trainee
         cells = trainee.encode(batch.frames)
-        tokens, _ = trainee.network.images.project_frame(cells)
-        prompt, _ = PromptEncoder(training.tokenizer).encode(sample)
+        tokens, _ = trainee.network.images.project_pictures(
+            cells, layout.columns, layout.sub_frames
+        )
+        prompt, _ = PromptEncoder(training.tokenizer).encode(sample, layout.image_tokens)
         embeds = trainee.network.model.embed_tokens(torch.tensor([prompt]).clamp(min=0))
         slots = torch.tensor([prompt]) == IMAGE_SLOT
         embeds = embeds.masked_scatter(slots[:, :, None], tokens)
         hidden = trainee.network.decode(embeds)[0, -1]
         logits = hidden @ trainee.network.model.embed_tokens.weight.T
-    assert torch.allclose(logits, expected, atol=1e-3)
+    # The training's global crop is rounded to bytes when it is not the sub-crop itself.
+    assert torch.allclose(logits, expected, atol=1e-3 if layout == SINGLE else 1e-2)
 
 
 def test_the_committed_settings_load():

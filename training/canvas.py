@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageFont
 
+from phi3v.model.image_processing import fit_within_crops
 from training.colours import Rgb, luminance, sample_background, sample_ink
 
 FRAME = 336  # the vision tower's input; num_crops 1 makes one such frame of every picture
@@ -64,11 +64,19 @@ SIZES = (  # width, height of canvases as people make them
 )
 
 
+LARGE_SIZES = (  # of canvases that are cut into two by two crops
+    *((640, 480), (800, 600), (1024, 768), (1280, 960), (1344, 1008), (672, 672), (512, 512)),
+    *((600, 400), (960, 540), (1280, 720), (900, 600), (1000, 700), (768, 768), (1344, 900)),
+    *((480, 640), (600, 800), (768, 1024), (700, 1000), (540, 720), (600, 900)),
+)
+
+
 class Dice(random.Random):
     """A random generator that knows how wide to draw.
 
     `breadth` is the share of choices made among everything; the others are made among what pictures
-    usually look like. A plain random.Random draws as wide as can be.
+    usually look like. `crops_across` is the number of crops along a picture's longer side. A plain
+    random.Random draws as wide as can be, for one crop.
     """
 
     def __new__(cls, seed: str, breadth: float) -> "Dice":  # noqa: D102
@@ -77,6 +85,12 @@ class Dice(random.Random):
     def __init__(self, seed: str, breadth: float):
         super().__init__(seed)
         self.breadth = breadth
+        self.crops_across = 1
+
+
+def count_crops(rng: random.Random) -> int:
+    """Crops along the longer side of what is drawn."""
+    return getattr(rng, "crops_across", 1)
 
 
 def is_wide(rng: random.Random) -> bool:
@@ -121,11 +135,12 @@ class Paper:
     background: Rgb
     background_name: str
     ink: Rgb
+    crops_across: int = 1
 
     @property
     def scale(self) -> float:
-        """Pixels of the frame per pixel of the canvas."""
-        return FRAME / max(self.width, self.height)
+        """Pixels of the frames per pixel of the canvas."""
+        return self.crops_across * FRAME / max(self.width, self.height)
 
     def blank(self) -> Image.Image:
         """An empty canvas."""
@@ -134,11 +149,12 @@ class Paper:
 
 def choose_paper(rng: random.Random) -> Paper:
     """A canvas of a common or random size with a plain background and an ink that shows on it."""
+    is_large = count_crops(rng) > 1
     if rng.random() < 0.7:
-        width, height = rng.choice(SIZES)
+        width, height = rng.choice(LARGE_SIZES if is_large else SIZES)
     else:
-        width = rng.randint(224, 640)
-        height = round(width * rng.uniform(0.45, 1.0))
+        width = rng.randint(470, 1344) if is_large else rng.randint(224, 640)
+        height = round(width * rng.uniform(0.55 if is_large else 0.45, 1.0))
     return make_paper(rng, width, height)
 
 
@@ -146,7 +162,8 @@ def make_paper(rng: random.Random, width: int, height: int) -> Paper:
     """A canvas of this size; if not drawn wide, with high contrast."""
     if is_wide(rng):
         background, name = sample_background(rng)
-        return Paper(width, height, background, name, sample_ink(rng, background))
+        ink = sample_ink(rng, background)
+        return Paper(width, height, background, name, ink, count_crops(rng))
     while True:
         background, name = sample_background(rng)
         if name in ("white", "black", "light", "dark") or rng.random() < 0.3:
@@ -154,7 +171,7 @@ def make_paper(rng: random.Random, width: int, height: int) -> Paper:
     ink = sample_ink(rng, background)
     if abs(luminance(ink) - luminance(background)) < 150:
         ink = (0, 0, 0) if luminance(background) > 110 else (255, 255, 255)
-    return Paper(width, height, background, name, ink)
+    return Paper(width, height, background, name, ink, count_crops(rng))
 
 
 @lru_cache
@@ -224,23 +241,8 @@ def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]
     return marks
 
 
-def frame_picture(image: Image.Image) -> tuple[np.ndarray, float, int, int]:
-    """What the image processor makes of a picture at num_crops 1, before normalisation.
-
-    The longer side becomes 336, the rest is padded white; a tall picture is handled transposed.
-
-    Returns:
-        (336, 336, 3) uint8, and scale, left and top that map the picture's pixels to the frame's.
-    """
-    tall = image.width < image.height
-    if tall:
-        image = image.transpose(Image.Transpose.TRANSPOSE)
-    scale = FRAME / image.width
-    height = int(FRAME / (image.width / image.height))
-    image = image.resize((FRAME, height), Image.Resampling.BILINEAR)
-    top = (FRAME - height) // 2
-    frame = np.full((FRAME, FRAME, 3), 255, np.uint8)
-    frame[top : top + height] = np.asarray(image)
-    if tall:
-        return np.ascontiguousarray(frame.swapaxes(0, 1)), scale, top, 0
-    return frame, scale, 0, top
+def locate(width: int, height: int, num_crops: int = 1) -> tuple[float, int, int]:
+    """Scale, left and top that map pixels of a picture of this size to the padded one's."""
+    fitted_width, fitted_height = fit_within_crops(width, height, num_crops)
+    scale = max(fitted_width, fitted_height) / max(width, height)
+    return scale, -fitted_width % FRAME // 2, -fitted_height % FRAME // 2

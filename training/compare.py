@@ -39,6 +39,9 @@ QUESTIONS = (
 )
 
 
+DIFFERENT = 0.67  # the share of pairs in which something changes
+
+
 def write_answer(first: str, second: str) -> str:
     """Both pictures are read out, then judged: so the judgement has only to compare two texts."""
     same = ": the two pictures are identical" if first == second else ""
@@ -68,7 +71,7 @@ def compare_shapes(rng: random.Random) -> tuple[list[Picture], list[str]]:
     boxes = choose_boxes(rng, paper, rng.choice((1, 1, 2)) if is_wide(rng) else 1)
     before = order_shapes([place_shape(rng, paper, box) for box in boxes])
     after = list(before)
-    if rng.random() < 0.75:
+    if rng.random() < DIFFERENT:
         index = rng.randrange(len(after))
         after[index] = change_shape(rng, after[index], paper)
     seed = rng.random()  # the same proportions in both pictures
@@ -99,7 +102,7 @@ def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], lis
     if is_wide(rng):
         before = text.write_lines(rng, face.case, held_out, most=2)
     after = list(before)
-    if rng.random() < 0.75:
+    if rng.random() < DIFFERENT:
         index = rng.randrange(len(after))
         if rng.random() < 0.4:
             after[index] = change_letter(rng, after[index])

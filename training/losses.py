@@ -6,7 +6,8 @@ B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 import torch
 from torch import Tensor, nn
 
-from training.batches import IGNORED, IMAGE_SLOT, NAME_IDS, Batch, Frames
+from training.batches import IGNORED, IMAGE_SLOT, Batch, Frames
+from training.layouts import NAME_IDS
 from training.network import CELLS, RARE, Network
 
 
@@ -63,7 +64,9 @@ class Trainee(nn.Module):
         network = self.network
         with torch.set_grad_enabled(not frozen):
             cells = self.encode(batch.frames)
-            tokens, projected = network.images.project_frame(cells)  # (N, 313, D), (N, 144, D)
+            tokens, projected = network.images.project_pictures(
+                cells, batch.layout.columns, batch.layout.sub_frames
+            )
         slots = batch.token_ids == IMAGE_SLOT
         embeds = network.model.embed_tokens(batch.token_ids.clamp(min=0))
         # Row-major order of slots is picture order: exactly as many slots as image tokens.

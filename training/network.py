@@ -16,7 +16,6 @@ from torch import Tensor, nn
 PATCH = 14
 GRID = 24  # patches a side of a frame
 CELLS = GRID // 2  # image tokens a side of a frame
-IMAGE_TOKENS = 2 * CELLS * (CELLS + 1) + 1  # sub map, separator, global map: 313
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # preprocessor_config.json of the published models
 STD = (0.26862954, 0.26130258, 0.27577711)
 RARE = -3.0  # bias of the cell-naming logits: most characters are in none of the cells
@@ -221,19 +220,35 @@ class ImageEmbedding(nn.Module):
         features = features.view(batch, rows, 2, columns, 2, -1).permute(0, 1, 3, 2, 4, 5)
         return features.reshape(batch, rows, columns, -1)
 
-    def project_frame(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Image tokens of frames from their cells (B, rows, 12, 4V); a whole frame has 12 rows.
+    def project_pictures(self, cells: Tensor, columns: int, subs: int) -> tuple[Tensor, Tensor]:
+        """Image tokens of pictures from the cells of their frames, (N, rows, 12, 4V).
+
+        `subs` of a picture's frames are sub-crops, in rows of `columns`; the global one follows,
+        except that a single sub-crop is the global crop as well.
 
         Returns:
-            (B, 313, D) for whole frames, and of these the cells' own projections (B, 144, D).
+            (pictures, T, D), and the cells' own projections (N, rows * 12, D).
         """
-        batch = cells.shape[0]
-        newline = self.sub_GN.expand(batch, cells.shape[1], 1, -1).to(cells.dtype)
-        rows = self.img_projection(torch.cat([cells, newline], 2))  # (B, 12, 13, D)
-        separator = self.img_projection(self.glb_GN.to(cells.dtype)).expand(batch, 1, -1)
-        flat = rows.flatten(1, 2)  # (B, 156, D)
-        # A 1x1 grid: the sub-crop and the global crop are the same picture.
-        return torch.cat([flat, separator, flat], 1), rows[:, :, :-1].flatten(1, 2)
+        frames, height, width, _ = cells.shape
+        projected = self.img_projection(cells)  # (N, rows, 12, D)
+        newline = self.img_projection(self.sub_GN.flatten().to(cells.dtype))
+        separator = self.img_projection(self.glb_GN.flatten().to(cells.dtype))
+
+        def end_rows(rows: Tensor) -> Tensor:
+            """(pictures, R, C, D) -> (pictures, R * (C + 1), D)."""
+            ends = newline.expand(*rows.shape[:2], 1, -1)
+            return torch.cat([rows, ends], 2).flatten(1, 2)
+
+        count = subs if subs == 1 and columns == 1 else subs + 1
+        pictures = projected.unflatten(0, (frames // count, count))
+        sub = pictures[:, :subs].unflatten(1, (subs // columns, columns)).transpose(2, 3)
+        sub = sub.reshape(len(pictures), subs // columns * height, columns * width, -1)
+        tokens = [
+            end_rows(sub),
+            separator.expand(len(pictures), 1, -1),
+            end_rows(pictures[:, -1]),
+        ]
+        return torch.cat(tokens, 1), projected.flatten(1, 2)
 
 
 class RmsNorm(nn.Module):

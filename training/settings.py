@@ -26,6 +26,7 @@ class Stage:
     pages: int = 0
     strips: float = 0.0
     strip_batch: int = 32
+    crops: float = 0.0
     breadth: float = 1.0
 
 

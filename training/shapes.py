@@ -13,9 +13,7 @@ SHAPES = (
     *("circle", "square", "triangle", "star", "rectangle", "ellipse"),
     *("diamond", "heart", "ring", "arrow", "cross"),
 )
-# How often each is drawn, if not drawn wide. An ellipse and a rectangle differ from a circle and a
-# square by their proportions alone, which the network learns last: they come with the breadth.
-COMMON = (4, 4, 4, 3, 0, 0, 2, 2, 1, 1, 1)
+COMMON = (4, 4, 4, 3, 2, 2, 2, 2, 1, 1, 1)  # how often each is drawn, if not drawn wide
 QUESTIONS = (
     "Describe this picture.",
     "Describe the picture.",

@@ -1,6 +1,7 @@
 """The training loop: stage after stage, resumable at any step."""
 
 import csv
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
 from training.batches import Pages, Questions
+from training.layouts import Layout
 from training.losses import Trainee
 from training.network import Network, Sizes
 from training.optimizer import build_optimizers, has_fast_bfloat16
@@ -20,6 +22,7 @@ from training.settings import Config, Stage
 from training.tokenizer import load_tokenizer, write_tokenizer
 
 SAVE_SECONDS = 240
+WORKER_NICE = 10
 LOG_STEPS = 20
 WEIGHT_DECAY = 0.02
 PAGE_CELLS = 6  # windows of dense pages beside the questions
@@ -45,24 +48,14 @@ def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) ->
     pages = None
     if stage.pages:
         pages = Pages(seed, stage.steps, stage.pages, PAGE_CELLS, PAGE_TASKS, stage.breadth)
-    return Questions(
-        seed,
-        stage.steps,
-        stage.batch,
-        stage.tasks,
-        tokenizer,
-        pages,
-        strips=stage.strips,
-        strip_size=stage.strip_batch,
-        breadth=stage.breadth,
-    )
+    return Questions(seed, stage, tokenizer, pages)
 
 
 def move(value: object, device: torch.device) -> object:
     """A batch on the device, whatever dataclass of tensors it is."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
-    if value is None or isinstance(value, int):
+    if value is None or isinstance(value, int | Layout):
         return value
     assert is_dataclass(value)
     moved = {f.name: move(getattr(value, f.name), device) for f in fields(value)}
@@ -75,8 +68,9 @@ def keep_whole(rows: list) -> object:
 
 
 def settle_worker(_: int) -> None:
-    """One thread a worker, and signals as they were before training took them."""
+    """One thread a worker, which gives way to learning; signals as they were before training."""
     torch.set_num_threads(1)
+    os.nice(WORKER_NICE)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

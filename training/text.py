@@ -12,6 +12,7 @@ from training.canvas import (
     Sample,
     choose_font,
     choose_paper,
+    count_crops,
     is_wide,
     load_font,
     make_paper,
@@ -137,20 +138,26 @@ def draw_lines(
     return Picture(image, tuple(marks))
 
 
-def write_lines(rng: random.Random, case: str, held_out: bool, most: int = 3) -> list[str]:
-    """One to `most` lines of one to three words, short ones most often."""
-    wide = is_wide(rng)
-    if not wide:
-        layout = rng.choices(((1,), (2,), (1, 1)), weights=(55, 25, 20))[0]
+def write_lines(rng: random.Random, case: str, held_out: bool, most: int = 6) -> list[str]:
+    """One to `most` lines of a few words, short ones most often; more on a large picture."""
+    is_large = count_crops(rng) > 1
+    if not is_wide(rng):
+        layouts, weights = ((1,), (2,), (1, 1)), (55, 25, 20)
+        if is_large:
+            layouts += ((3,), (2, 2), (1, 1, 1), (2, 3, 2), (3, 3, 3, 3))
+            weights = (25, 15, 15, 10, 15, 10, 5, 5)
+        layout = rng.choices(layouts, weights=weights)[0]
         return [
             " ".join(choose_word(rng, case, held_out, wide=False) for _ in range(count))
             for count in layout
         ]
-    count = rng.choices(range(1, most + 1), weights=(50, 40, 14, 8)[:most])[0]
-    many = rng.choices((1, 2, 3), weights=(62, 28, 10))[0]
+    chances = (25, 25, 20, 15, 10, 5) if is_large else (50, 40, 14, 8)
+    count = rng.choices(range(1, len(chances) + 1), weights=chances)[0]
+    chances = (30, 30, 25, 10, 5) if is_large else (62, 28, 10)
+    many = rng.choices(range(1, len(chances) + 1), weights=chances)[0]
     return [
         " ".join(choose_word(rng, case, held_out) for _ in range(rng.randint(1, many)))
-        for _ in range(count)
+        for _ in range(min(count, most))
     ]
 
 
@@ -195,7 +202,7 @@ def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
 def make_word(rng: random.Random, held_out: bool = False) -> Sample:
     """One or two large words on one or two lines: what reading starts with."""
     paper = choose_paper(rng)
-    face = choose_face(rng, 30 / paper.scale, 56 / paper.scale, held_out)
+    face = choose_face(rng, 18 / paper.scale, 56 / paper.scale, held_out)
     lines = write_lines(rng, face.case, held_out, most=2)
     picture, _ = draw_text(rng, paper, lines, face)
     return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))

@@ -1,0 +1,159 @@
+"""How pictures are cut into frames, and where their marks fall in the frames' cells.
+
+A layout is a grid of sub-crops and the global crop, or a strip of it: the same few rows of cells
+of every frame, which hold all the print of a picture at a fraction of the cost.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from phi3v.model.image_processing import crop_grid, resize_and_pad
+from training.canvas import FRAME, Picture, locate
+from training.network import CELLS, GRID, PATCH
+from training.tokenizer import CHARACTERS, COLOURS, SHAPES, SPACE, build_vocabulary
+
+CELL = 2 * PATCH
+NAMES = (*CHARACTERS, *(SPACE + word for word in (*COLOURS, *SHAPES)))
+NAME_INDEX = {name.removeprefix(SPACE): index for index, name in enumerate(NAMES)}
+NAME_IDS = tuple(build_vocabulary()[name] for name in NAMES)
+STRIP = 5  # rows of cells in a strip
+Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, places, names: as in batches.Frames
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The grid of sub-crops of a picture, and the rows of cells that are cut from each frame."""
+
+    num_crops: int = 1
+    rows: int = 1
+    columns: int = 1
+    height: int = CELLS
+
+    @property
+    def sub_frames(self) -> int:
+        """Frames of a picture besides the global one; a strip lies within one row of sub-crops."""
+        return (1 if self.height < CELLS else self.rows) * self.columns
+
+    @property
+    def frames(self) -> int:
+        """Frames of a picture; a single sub-crop is the global crop as well."""
+        return self.sub_frames + (self.rows * self.columns > 1)
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of a picture: rows with their newlines, separator, rows of the global crop."""
+        sub = self.sub_frames // self.columns * self.height * (self.columns * CELLS + 1)
+        return sub + 1 + self.height * (CELLS + 1)
+
+    def fits(self, pictures: tuple[Picture, ...]) -> bool:
+        """Whether these pictures have this grid."""
+        grid = (self.rows, self.columns)
+        return all(crop_grid(*p.image.size, self.num_crops) == grid for p in pictures)
+
+
+SINGLE = Layout()
+SINGLE_STRIP = Layout(height=STRIP)
+FOUR = Layout(num_crops=4, rows=2, columns=2)
+FOUR_STRIP = Layout(num_crops=4, rows=2, columns=2, height=STRIP)
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as the processor scales and pads it, and its marks there."""
+
+    pixels: np.ndarray  # (H, W, 3) uint8
+    marks: np.ndarray  # rows of x, y, index of the name
+
+    def squeeze(self) -> "View":
+        """The global crop: the whole picture as one frame."""
+        height, width, _ = self.pixels.shape
+        if height == width == FRAME:
+            return self
+        planes = torch.from_numpy(self.pixels.astype(np.float32)).permute(2, 0, 1)[None]
+        small = torch.nn.functional.interpolate(planes, (FRAME, FRAME), mode="bicubic")
+        pixels = small[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        return View(pixels, self.marks * (FRAME / width, FRAME / height, 1))
+
+    def cut(self, left: int, top: int, rows: int, columns: int) -> Row:
+        """The window of `rows` x `columns` cells whose first one is at (left, top), in cells.
+
+        A window lies within one crop: its patches have the places of the crop's own grid.
+        """
+        across = left % CELLS * 2 + np.arange(2 * columns)
+        down = top % CELLS * 2 + np.arange(2 * rows)
+        x, y = left * CELL, top * CELL
+        return (
+            self.pixels[y : y + rows * CELL, x : x + columns * CELL],
+            (down[:, None] * GRID + across).ravel(),
+            name_cells(self.marks, x, y, rows, columns),
+        )
+
+
+def locate_marks(picture: Picture, num_crops: int = 1) -> np.ndarray:
+    """The marks of `View`."""
+    scale, left, top = locate(*picture.image.size, num_crops)
+    rows = [
+        (mark.x * scale + left, mark.y * scale + top, NAME_INDEX[mark.token])
+        for mark in picture.marks
+        if mark.token in NAME_INDEX
+    ]
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def view_picture(picture: Picture, num_crops: int = 1) -> View:
+    """The picture as it is at this num_crops."""
+    padded = resize_and_pad(picture.image, num_crops)
+    return View(np.asarray(padded), locate_marks(picture, num_crops))
+
+
+def name_cells(marks: np.ndarray, left: int, top: int, rows: int, columns: int) -> np.ndarray:
+    """Names by cell and patch, (C, S, W) uint8, of a window of cells at pixel (left, top)."""
+    names = np.zeros((rows * columns, 4, len(NAMES)), np.uint8)
+    patches = np.floor((marks[:, :2] - (left, top)) / PATCH).astype(int)
+    inside = ((patches >= 0) & (patches < (2 * columns, 2 * rows))).all(1)
+    column, row = patches[inside].T
+    slot = row % 2 * 2 + column % 2
+    names[row // 2 * columns + column // 2, slot, marks[inside, 2].astype(int)] = 1
+    return names
+
+
+def cut_windows(rng: random.Random, picture: Picture, cells: int, count: int) -> list[Row]:
+    """`count` square windows at random cells of the picture as one frame."""
+    view = view_picture(picture)
+    corners = [[rng.randint(0, CELLS - cells) for _ in range(2)] for _ in range(count)]
+    return [view.cut(left, top, cells, cells) for left, top in corners]
+
+
+def cut_frames(view: View, layout: Layout, top: int = 0) -> list[Row]:
+    """The frames of a picture: sub-crops row by row, then the global one; strips from row `top`."""
+    height, columns = layout.height, range(layout.columns)
+    if height < CELLS:
+        rows = [view.cut(column * CELLS, top, height, CELLS) for column in columns]
+    else:
+        starts = [(column * CELLS, row * CELLS) for row in range(layout.rows) for column in columns]
+        rows = [view.cut(*start, CELLS, CELLS) for start in starts]
+    if layout.frames > layout.sub_frames:
+        # The same part of the picture is lower by a factor there, so a row above it fits as well.
+        start = min(max(0, top // layout.rows - 1), CELLS - height)
+        rows.append(view.squeeze().cut(0, start, height, CELLS))
+    return rows
+
+
+def choose_strip(rng: random.Random, pictures: tuple[Picture, ...], layout: Layout) -> int | None:
+    """A row of cells from which a strip holds all marks of the pictures; None if none does."""
+    marks = [locate_marks(picture, layout.num_crops) for picture in pictures]
+    marked = np.concatenate(marks)[:, 1] // CELL
+    if len(marked) == 0:
+        return None
+    first, last = int(marked.min()), int(marked.max())
+    tops = [
+        top
+        for top in range(max(0, last - STRIP + 1), first + 1)
+        if top % CELLS <= CELLS - STRIP and top < layout.rows * CELLS
+    ]
+    # Ink reaches beyond the centres that marks stand for: leave a row on both sides if possible.
+    roomy = [top for top in tops if top < first and last < top + STRIP - 1]
+    return rng.choice(roomy or tops) if tops else None
