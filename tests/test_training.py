@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
-from training import compare, cover, describe, shapes, text
-from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
+from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
+from training.batches import IGNORED, IMAGE_SLOT, Pages, PromptEncoder, Questions
 from training.canvas import Dice, Picture, list_fonts
 from training.export import ASSETS, export
 from training.layouts import FOUR, FOUR_STRIP, SINGLE, choose_strip, cut_frames, view_picture
@@ -23,7 +23,10 @@ SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}
 TOWER = Stage("tower", "tower", 6, 4, 0.02, 0.01, {"plain": 1.0}, cells=6, warmup=1)
 ANSWERS = Stage("answers", "answers", 6, 2, 0.02, 0.01, {"shapes": 1.0}, warmup=1)
 CONFIG = Config(3, SIZES, (TOWER, ANSWERS))
-MAKERS = (text.make_sample, shapes.make_sample, describe.make_sample, cover.make_sample)
+MAKERS = (
+    *(text.make_sample, shapes.make_sample, describe.make_sample, cover.make_sample),
+    *(objects.make_sample, chart.make_sample, table.make_table, table.make_receipt),
+)
 
 try:
     list_fonts()
@@ -42,7 +45,7 @@ def tokenizer(tmp_path: Path):
 
 
 @needs_fonts
-@pytest.mark.parametrize("make", [*MAKERS, compare.make_sample])
+@pytest.mark.parametrize("make", [*MAKERS, compare.make_sample, beyond.make_sample])
 def test_a_sample_depends_on_its_seed_alone(make):
     one, other = (make(random.Random("5:7")) for _ in range(2))
     assert one.answer == other.answer
@@ -142,16 +145,22 @@ def test_only_names_and_wording_are_whole_tokens(tokenizer):
 @needs_fonts
 def test_prompts_are_encoded_as_the_processor_does(tokenizer, tmp_path):
     sample = compare.make_sample(random.Random(1))
-    prompt, answer = PromptEncoder(tokenizer).encode(sample)
+    sample = replace(sample, more=(("And now?", "No."),))
+    ids, labels = PromptEncoder(tokenizer).encode(sample)
     image_token = tokenizer.convert_tokens_to_ids("<|image|>")
     from phi3v.model import Phi3VImageProcessor
 
     processor = Phi3VProcessor(Phi3VImageProcessor(num_crops=1), tokenizer)
-    question = f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n<|assistant|>\n"
-    expected = processor(question, [p.image for p in sample.pictures])["input_ids"][0].tolist()
-    assert [image_token if i == IMAGE_SLOT else i for i in prompt] == expected
-    assert prompt.count(IMAGE_SLOT) == 2 * SINGLE.image_tokens
-    assert answer[-1] == tokenizer.convert_tokens_to_ids("<|end|>")
+    written = (
+        f"<|user|>\n<|image_1|>\n<|image_2|>\n{sample.question}<|end|>\n"
+        f"<|assistant|>\n{sample.answer}<|end|>\n<|user|>\nAnd now?<|end|>\n"
+        "<|assistant|>\nNo.<|end|>\n"
+    )
+    expected = processor(written, [p.image for p in sample.pictures])["input_ids"][0].tolist()
+    assert [image_token if i == IMAGE_SLOT else i for i in ids] == expected
+    assert ids.count(IMAGE_SLOT) == 2 * SINGLE.image_tokens
+    answered = tokenizer.decode([label for label in labels if label != IGNORED])
+    assert answered.replace(" ", "") == f"{sample.answer}<|end|>No.<|end|>".replace(" ", "")
 
 
 @needs_fonts
@@ -216,7 +225,8 @@ def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layou
         tokens, _ = trainee.network.images.project_pictures(
             cells, layout.columns, layout.sub_frames
         )
-        prompt, _ = PromptEncoder(training.tokenizer).encode(sample, layout.image_tokens)
+        ids, labels = PromptEncoder(training.tokenizer).encode(sample, layout.image_tokens)
+        prompt = ids[: next(i for i, label in enumerate(labels) if label != IGNORED) + 1]
         embeds = trainee.network.model.embed_tokens(torch.tensor([prompt]).clamp(min=0))
         slots = torch.tensor([prompt]) == IMAGE_SLOT
         embeds = embeds.masked_scatter(slots[:, :, None], tokens)

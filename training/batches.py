@@ -6,6 +6,7 @@ a cell, W the tokens that can name a cell.
 
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,13 +34,14 @@ from training.text import draw_page
 
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 FOUR_SHARE = 0.4  # of a batch's size, for pictures in four crops: they have 2.4 times the tokens
+WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 IMAGE_SLOT = -1  # stands for one image token in a row of token ids
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
 # for each kind of batch: a compiled layer is compiled once for each.
 LENGTHS = {
-    (1, SINGLE): (448, 320),
+    (1, SINGLE): (480, 320),
     (2, SINGLE): (784, 640),
-    (1, SINGLE_STRIP): (240, 128),
+    (1, SINGLE_STRIP): (256, 128),
     (2, SINGLE_STRIP): (416, 256),
     (1, FOUR): (1024, 760),
     (1, FOUR_STRIP): (352, 192),
@@ -114,22 +116,33 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
         self.tokenizer = tokenizer
+        self.assistant = tokenizer.convert_tokens_to_ids("<|assistant|>")
         self.end = tokenizer.convert_tokens_to_ids("<|end|>")
 
     def encode(
         self, sample: Sample, image_tokens: int = SINGLE.image_tokens
     ) -> tuple[list[int], list[int]]:
-        """Ids of the prompt (IMAGE_SLOT per image token) and of the answer with its end."""
+        """Token ids of all turns, IMAGE_SLOT per image token, and the label of each position."""
         count = len(sample.pictures)
         chunks = ["<|user|>\n", *["\n"] * (count - 1)]
-        chunks.append(f"\n{sample.question}<|end|>\n<|assistant|>\n")
-        prompt: list[int] = []
-        for number, chunk in enumerate(chunks):
-            prompt += self.tokenizer(chunk).input_ids
-            if number < count:
-                prompt += [IMAGE_SLOT] * image_tokens
-        answer = self.tokenizer(sample.answer, add_special_tokens=False).input_ids
-        return prompt, [*answer, self.end]
+        ids: list[int] = []
+        for chunk in chunks:
+            ids += self.tokenizer(chunk).input_ids
+            ids += [IMAGE_SLOT] * image_tokens
+        turns = ((sample.question, sample.answer), *sample.more)
+        text = "<|user|>\n".join(
+            f"{question}<|end|>\n<|assistant|>\n{answer}<|end|>\n" for question, answer in turns
+        )
+        ids += self.tokenizer(f"\n{text}").input_ids
+        return ids, self.label(ids)
+
+    def label(self, ids: list[int]) -> list[int]:
+        """For each position the token to be predicted there, if it belongs to an answer."""
+        labels, is_answer = [], False
+        for this, following in pairwise(ids):
+            is_answer = this == self.assistant or (is_answer and this != self.end)
+            labels.append(following if is_answer else IGNORED)
+        return [*labels, IGNORED]
 
 
 class Questions(Dataset):
@@ -154,15 +167,16 @@ class Questions(Dataset):
         rng = Dice(f"{self.seed}:questions:{number}", stage.breadth)
         is_strip, rng.crops_across = rng.random() < stage.strips, 1
         size = stage.strip_batch if is_strip else stage.batch
+        tasks = {n: s for n, s in stage.tasks.items() if not (is_strip and n in WHOLE_TASKS)}
         # Single pictures only: the app shows several in one crop each.
         if rng.random() < stage.crops:
-            tasks = {name: share for name, share in stage.tasks.items() if name != "compare"}
+            tasks = {name: share for name, share in tasks.items() if name != "compare"}
             rng.crops_across = 2
             layout = FOUR_STRIP if is_strip else FOUR
             samples, tops = self.draw(rng, tasks, layout, round(size * FOUR_SHARE))
         else:
-            is_pair = rng.random() * sum(stage.tasks.values()) < stage.tasks.get("compare", 0)
-            tasks = {n: s for n, s in stage.tasks.items() if (n == "compare") == is_pair}
+            is_pair = rng.random() * sum(tasks.values()) < tasks.get("compare", 0)
+            tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
             layout = SINGLE_STRIP if is_strip else SINGLE
             samples, tops = self.draw(rng, tasks, layout, size // 2 if is_pair else size)
         batch = self.collate(samples, layout, tops)
@@ -190,14 +204,13 @@ class Questions(Dataset):
         """
         encoded = [self.encoder.encode(sample, layout.image_tokens) for sample in samples]
         length, start = LENGTHS[len(samples[0].pictures), layout]
-        assert start < min(len(prompt) for prompt, _ in encoded)
         token_ids = torch.full((len(samples), length), self.pad)
         labels = torch.full((len(samples), length), IGNORED)
-        for row, (prompt, answer) in enumerate(encoded):
-            inputs = torch.tensor([*prompt, *answer[:-1]])[:length]
-            token_ids[row, : len(inputs)] = inputs
-            answered = len(inputs) - len(prompt) + 1
-            labels[row, len(prompt) - 1 : len(inputs)] = torch.tensor(answer)[:answered]
+        for row, (ids, wanted) in enumerate(encoded):
+            assert wanted[:start] == [IGNORED] * start
+            count = min(length, len(ids))
+            token_ids[row, :count] = torch.tensor(ids[:count])
+            labels[row, :count] = torch.tensor(wanted[:count])
         frames = [
             frame
             for sample, top in zip(samples, tops, strict=True)

@@ -118,12 +118,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sample:
-    """One question about one or several pictures, and the right answer."""
+    """A question about one or several pictures and the right answer, and sometimes more of both."""
 
     task: str
     pictures: tuple[Picture, ...]
     question: str
     answer: str
+    more: tuple[tuple[str, str], ...] = ()  # questions and answers of the turns that follow
 
 
 @dataclass(frozen=True)

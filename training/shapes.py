@@ -19,7 +19,6 @@ QUESTIONS = (
     "Describe the picture.",
     "Describe this image.",
     "Describe the image.",
-    "Describe the image in detail.",
     "Describe this image in one sentence.",
     "What is shown in this image?",
     "What is shown in this picture?",

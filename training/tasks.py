@@ -2,7 +2,7 @@
 
 import random
 
-from training import compare, cover, describe, shapes, text
+from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
 from training.canvas import Sample
 
 MAKERS = {
@@ -12,6 +12,11 @@ MAKERS = {
     "describe": describe.make_sample,
     "cover": cover.make_sample,
     "compare": compare.make_sample,
+    "objects": objects.make_sample,
+    "chart": chart.make_sample,
+    "table": table.make_table,
+    "receipt": table.make_receipt,
+    "beyond": beyond.make_sample,
 }
 
 

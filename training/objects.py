@@ -1,0 +1,168 @@
+"""Drawings of one to five shapes: where they are, how many, and questions about one of them."""
+
+import random
+from dataclasses import dataclass
+
+from training.canvas import Paper, Picture, Sample, choose_paper, is_wide
+from training.shapes import (
+    SHAPES,
+    Shape,
+    capitalize,
+    draw_shapes,
+    fix_article,
+    place_shape,
+)
+
+DETAILED = (
+    "Describe this picture in detail.",
+    "Describe the image in detail.",
+    "Describe the image and say where everything is.",
+    "Describe the positions of the objects.",
+)
+LISTING = (
+    "List the objects.",
+    "List all objects in this picture.",
+    "List the objects in the image, one per line.",
+    "What objects are in this picture?",
+    "Which objects do you see?",
+)
+COUNTING = (
+    "How many shapes are there?",
+    "How many shapes are in this picture?",
+    "How many objects do you see?",
+    "How many objects are there?",
+    "Count the objects.",
+    "Count the shapes in the image.",
+)
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+SIDE = 3  # the picture is divided into 3 x 3 parts
+PLACES = (
+    *("top left", "top", "top right", "left", "centre", "right"),
+    *("bottom left", "bottom", "bottom right"),
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Shapes on paper, each in a part of it of its own; in the order of reading."""
+
+    paper: Paper
+    shapes: tuple[Shape, ...]
+    places: tuple[str, ...]
+    picture: Picture
+
+
+def draw_objects(rng: random.Random) -> Drawing:
+    """One to five shapes, sometimes several of one kind or colour."""
+    paper = choose_paper(rng)
+    count = rng.choices((1, 2, 3, 4, 5), weights=(20, 30, 30, 12, 8))[0]
+    parts = sorted(rng.sample(range(SIDE * SIDE), count))
+    fixed = {}
+    if rng.random() < 0.3:
+        fixed = {"kind": rng.choice(SHAPES)}
+    shapes = []
+    for part in parts:
+        column, row = part % SIDE, part // SIDE
+        box = (
+            paper.width * (column + 0.04) / SIDE,
+            paper.height * (row + 0.04) / SIDE,
+            paper.width * (column + 0.96) / SIDE,
+            paper.height * (row + 0.96) / SIDE,
+        )
+        again = fixed if rng.random() < 0.7 else {}
+        shapes.append(place_shape(rng, paper, box, **again))
+    places = tuple(PLACES[part] for part in parts)
+    return Drawing(paper, tuple(shapes), places, draw_shapes(rng, paper, shapes))
+
+
+def tell_place(place: str) -> str:
+    """ "at the top left", "in the centre"."""
+    return f"{'in' if place == 'centre' else 'at'} the {place}"
+
+
+def join(parts: list[str]) -> str:
+    """ "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def count_things(number: int, thing: str) -> str:
+    """ "There are two circles."."""
+    plural = thing + ("es" if thing.endswith("s") else "s")
+    if number == 1:
+        return f"There is one {thing}."
+    return f"There are {NUMBERS[number]} {plural}."
+
+
+def describe(drawing: Drawing) -> str:
+    """Every object and where it is."""
+    parts = [
+        f"{shape.name} {tell_place(place)}"
+        for shape, place in zip(drawing.shapes, drawing.places, strict=True)
+    ]
+    return fix_article(
+        f"{capitalize(join(parts))}, on a {drawing.paper.background_name} background."
+    )
+
+
+def list_objects(drawing: Drawing) -> str:
+    """One object a line."""
+    return "\n".join(
+        f"{capitalize(shape.name)}, {place}"
+        for shape, place in zip(drawing.shapes, drawing.places, strict=True)
+    )
+
+
+def ask_count(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
+    """How many shapes, or how many of a kind."""
+    if rng.random() < 0.6:
+        return rng.choice(COUNTING), count_things(len(drawing.shapes), "shape")
+    kind = rng.choice([*(shape.kind for shape in drawing.shapes), rng.choice(SHAPES)])
+    plural = kind + ("es" if kind == "cross" else "s")
+    question = rng.choice((f"How many {plural} are there?", f"Count the {plural}."))
+    return question, count_things(sum(s.kind == kind for s in drawing.shapes), kind)
+
+
+def ask_about_one(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
+    """The colour, the kind or the place of one object that the question names beyond doubt."""
+    index = rng.randrange(len(drawing.shapes))
+    shape, place = drawing.shapes[index], drawing.places[index]
+    where = tell_place(place)
+    options = [
+        (
+            rng.choice((f"What is {where}?", f"What do you see {where}?")),
+            f"{capitalize(shape.name)}.",
+        )
+    ]
+    if sum(s.kind == shape.kind for s in drawing.shapes) == 1:
+        options.append(
+            (f"What colour is the {shape.kind}?", f"The {shape.kind} is {shape.colour}.")
+        )
+        options.append((f"Where is the {shape.kind}?", f"The {shape.kind} is {where}."))
+    same = [s for s in drawing.shapes if (s.colour, s.kind) == (shape.colour, shape.kind)]
+    if len(same) == 1:
+        name = f"{shape.colour} {shape.kind}"
+        options.append((f"Where is the {name}?", f"The {name} is {where}."))
+    if sum(s.colour == shape.colour for s in drawing.shapes) == 1:
+        question = f"Which shape is {shape.colour}?"
+        options.append((question, f"The {shape.kind} is {shape.colour}."))
+    return rng.choice(options)
+
+
+def ask(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
+    """One of the questions about a drawing, and its answer."""
+    roll = rng.random()
+    if roll < 0.35:
+        return rng.choice(DETAILED), describe(drawing)
+    if roll < 0.5:
+        return rng.choice(LISTING), list_objects(drawing)
+    if roll < 0.7:
+        return ask_count(rng, drawing)
+    return ask_about_one(rng, drawing)
+
+
+def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
+    """A drawing and one to three questions about it."""
+    drawing = draw_objects(rng)
+    count = rng.choice((1, 2, 3)) if not is_wide(rng) else 1
+    (question, answer), *more = [ask(rng, drawing) for _ in range(count)]
+    return Sample("objects", (drawing.picture,), question, answer, tuple(more))

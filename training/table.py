@@ -1,0 +1,115 @@
+"""Small tables, answered in Markdown, and receipts or labels of keys and values."""
+
+import random
+
+from PIL import ImageDraw
+
+from training import text
+from training.canvas import (
+    Mark,
+    Picture,
+    Sample,
+    choose_paper,
+    is_wide,
+    load_font,
+    mark_word,
+)
+from training.colours import Rgb
+from training.words import choose_word, write_number
+
+QUESTIONS = (
+    "Convert this table to Markdown.",
+    "Read this table.",
+    "Write this table in Markdown.",
+    "Extract the table.",
+    "Extract the table from the image as Markdown.",
+    "Read the table in this picture and answer in Markdown.",
+)
+KEYS = (
+    *("Total", "Date", "Name", "Price", "Tax", "Order", "Table", "Tip", "Cash", "Change", "Item"),
+    *("No", "Ref", "Size", "Weight", "Code", "City", "Phone", "Due", "Paid", "Room", "Seat"),
+)
+
+
+def choose_cells(rng: random.Random, held_out: bool) -> list[list[str]]:
+    """A heading and one to four rows, of two to four columns."""
+    columns, rows = rng.choice((2, 2, 3, 3, 4)), rng.choice((2, 3, 3, 4, 5))
+    numeric = [column > 0 and rng.random() < 0.7 for column in range(columns)]
+    cells = [[choose_word(rng, "title", held_out, 0.0, False)[:8] for _ in range(columns)]]
+    for _ in range(rows - 1):
+        cells.append(
+            [
+                write_number(rng)
+                if is_number
+                else choose_word(rng, "title", held_out, 0.0, False)[:8]
+                for is_number in numeric
+            ]
+        )
+    return cells
+
+
+def draw_table(rng: random.Random, cells: list[list[str]], held_out: bool) -> Picture:
+    """The cells with or without lines around them."""
+    paper = choose_paper(rng)
+    image = paper.blank()
+    draw = ImageDraw.Draw(image)
+    marks: list[Mark] = []
+    face = text.choose_face(rng, 20 / paper.scale, 32 / paper.scale, held_out)
+    gap = rng.uniform(0.5, 1.2)
+
+    def measure(face: text.Face) -> list[float]:
+        widths = [
+            max(text.measure_word(face.font, face.size, row[column]) for row in cells)
+            for column in range(len(cells[0]))
+        ]
+        return [width + gap * face.size for width in widths]
+
+    height = 1.5
+    tall = text.measure_line(face.font, face.size) * height * len(cells)
+    fit = min(1.0, paper.width * 0.96 / sum(measure(face)), paper.height * 0.96 / tall)
+    face = text.Face(face.font, max(8, int(face.size * fit)), face.case)
+    widths, line = measure(face), text.measure_line(face.font, face.size)
+    left = rng.uniform(0.01, 1) * max(0.0, paper.width - sum(widths)) * 0.98
+    top = rng.uniform(0.01, 1) * max(0.0, paper.height - line * height * len(cells)) * 0.98
+    ruled = rng.random() < 0.6
+    ink: Rgb = paper.ink
+    for number, row in enumerate(cells):
+        x, y = left, top + number * line * height
+        for width, cell in zip(widths, row, strict=True):
+            at = round(x + gap * face.size / 2), round(y + line * (height - 1) / 2)
+            draw.text(at, cell, font=load_font(face.font, face.size), fill=ink)
+            marks += mark_word(face.font, face.size, cell, *at)
+            if ruled:
+                draw.rectangle((x, y, x + width, y + line * height), outline=ink)
+            x += width
+        if number == 0 and not ruled:
+            draw.line((left, y + line * height, x, y + line * height), fill=ink, width=2)
+    return Picture(image, tuple(marks))
+
+
+def write_markdown(cells: list[list[str]]) -> str:
+    """The table as Markdown."""
+    rows = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([rows[0], f"|{' --- |' * len(cells[0])}", *rows[1:]])
+
+
+def make_table(rng: random.Random, held_out: bool = False) -> Sample:
+    """A table."""
+    cells = choose_cells(rng, held_out)
+    return Sample(
+        "table", (draw_table(rng, cells, held_out),), rng.choice(QUESTIONS), write_markdown(cells)
+    )
+
+
+def make_receipt(rng: random.Random, held_out: bool = False) -> Sample:
+    """Two to five lines "key: value", read line by line."""
+    paper = choose_paper(rng)
+    face = text.choose_face(rng, 20 / paper.scale, 32 / paper.scale, held_out)
+    lines = []
+    for key in rng.sample(KEYS, rng.randint(2, 5)):
+        value = write_number(rng)
+        if rng.random() < 0.3:
+            value = choose_word(rng, "title", held_out, 0.0, is_wide(rng))
+        lines.append(f"{key}: {value}")
+    picture, _ = text.draw_text(rng, paper, lines, face)
+    return Sample("receipt", (picture,), rng.choice(text.QUESTIONS), "\n".join(lines))
