@@ -38,11 +38,10 @@ def build_prompt(request: Request, processor: Phi3VProcessor, context_length: in
     images = tuple(open_image(image) for turn in request.turns for image in turn.images)
     text = render_prompt(request.turns, processor)
     room = context_length - request.sampling.max_new_tokens
-    for num_crops in crop_choices(request.num_crops, len(images), processor):
+    sizes = [image.size for image in images]
+    for num_crops in crop_choices(request.num_crops, sizes, processor):
         try:
-            text_tokens, image_tokens = processor.count_tokens(
-                text, [image.size for image in images], num_crops
-            )
+            text_tokens, image_tokens = processor.count_tokens(text, sizes, num_crops)
         except ValueError as error:
             raise RequestError(str(error)) from error
         if text_tokens + image_tokens <= room:
@@ -99,16 +98,18 @@ def disarm_markup(text: str, processor: Phi3VProcessor) -> str:
 
 
 def crop_choices(
-    num_crops: int | None, image_count: int, processor: Phi3VProcessor
+    num_crops: int | None, sizes: list[tuple[int, int]], processor: Phi3VProcessor
 ) -> tuple[int, ...]:
     """The values of num_crops to try: the one asked for, or the checkpoint's own choice and less.
 
-    Raises RequestError for a number below 1.
+    sizes are the images' widths and heights in pixels. Raises RequestError for a number below 1.
     """
     if num_crops is not None:
         if num_crops < 1:
             raise RequestError(f"num_crops is {num_crops}; it must be at least 1.")
         return (num_crops,)
     for_one, for_several = processor.image_processor.auto_num_crops
-    most = for_one if image_count <= 1 else for_several
+    most = for_one if len(sizes) <= 1 else for_several
+    while most > 1 and processor.image_processor.is_enough(sizes, most - 1):
+        most -= 1
     return tuple(range(most, 0, -1))

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from phi3v import Request, Sampling, Turn, load
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.tasks import COMPARE, DESCRIBE, OCR
-from training.evaluate import edit_distance
+from training.scores import edit_distance
 
 COUNT = 50
 SIZES = [(336, 336), (400, 300), (480, 360), (512, 512), (320, 200), (360, 420)]

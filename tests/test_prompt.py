@@ -43,6 +43,16 @@ def test_auto_takes_sixteen_crops_for_one_image_and_four_for_several(processor, 
     assert build(processor, Turn("user", "?", images)).num_crops == num_crops
 
 
+@pytest.mark.parametrize(("size", "num_crops"), [((470, 300), 1), ((640, 480), 4), ((300, 900), 4)])
+def test_auto_enlarges_no_image_for_a_checkpoint_that_says_so(size, num_crops):
+    processor = build_processor()
+    processor.image_processor.auto_num_crops = [4, 1]
+    processor.image_processor.auto_least_scale = 0.71
+    image = golden_image(*size)
+    assert build(processor, Turn("user", "?", (image,))).num_crops == num_crops
+    assert build(processor, Turn("user", "?", (image, image))).num_crops == 1
+
+
 def test_auto_takes_fewer_crops_where_the_context_is_short(processor):
     prompt = build(processor, Turn("user", "?", (WIDE,)), context_length=1000)
     assert 1 <= prompt.num_crops < 16

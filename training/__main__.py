@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     measure = commands.add_parser("evaluate", help="measure a checkpoint and write its card")
     measure.add_argument("--folder", type=Path, default=ASSETS)
     measure.add_argument("--samples", type=int, default=100, help="of each task")
+    measure.add_argument("--tasks", nargs="+", help="only these, and leave the card alone")
     measure.add_argument("--show", type=int, default=0, help="print so many answers of each task")
     sheet = commands.add_parser("preview", help="draw a sheet of samples")
     sheet.add_argument("--seed", type=int, default=0)
@@ -47,9 +48,10 @@ def main() -> None:
             training.run(arguments.workers)
         export(training, arguments.to)
     elif arguments.command == "evaluate":
-        scores = evaluate(arguments.folder, arguments.samples, arguments.show)
+        scores = evaluate(arguments.folder, arguments.samples, arguments.show, arguments.tasks)
         print(format_table(scores))
-        write_card(arguments.folder, format_table(scores))
+        if not arguments.tasks:
+            write_card(arguments.folder, format_table(scores))
     else:
         preview(arguments.seed, dict.fromkeys(arguments.tasks, 1.0), arguments.rows, arguments.to)
 

@@ -13,6 +13,7 @@ from training.stages import Training
 from training.tokenizer import load_tokenizer, write_tokenizer
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
+LEAST_SCALE = 0.71  # pictures up to 473 px are seen in one crop, larger ones in four
 CONTEXT = 2048  # tokens: five pictures and their questions
 
 
@@ -91,7 +92,8 @@ def export(training: Training, folder: Path = ASSETS) -> None:
             "image_processor_type": "Phi3VImageProcessor",
             "processor_class": "Phi3VProcessor",
             "num_crops": 1,
-            "auto_num_crops": [1, 1],
+            "auto_num_crops": [4, 1],
+            "auto_least_scale": LEAST_SCALE,
             "do_convert_rgb": True,
             "image_mean": MEAN,
             "image_std": STD,

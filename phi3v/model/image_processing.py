@@ -117,7 +117,8 @@ class Phi3VImageProcessor(BaseImageProcessor):
     num_crops is the most sub-crops an image may be cut into. auto_num_crops is what a caller who
     leaves the choice open should use: for one image, and for several (16 and 4, says the model
     card of Phi-3.5-vision); a checkpoint trained otherwise names its own in its
-    preprocessor_config.json.
+    preprocessor_config.json. auto_least_scale is the scale, relative to an image's own pixels, that
+    such a choice need not exceed; with None, as published, small images are enlarged to fill it.
     """
 
     model_input_names = ["pixel_values", "image_sizes"]
@@ -128,6 +129,7 @@ class Phi3VImageProcessor(BaseImageProcessor):
         image_mean: tuple[float, ...] = tuple(OPENAI_CLIP_MEAN),
         image_std: tuple[float, ...] = tuple(OPENAI_CLIP_STD),
         auto_num_crops: tuple[int, int] = (16, 4),
+        auto_least_scale: float | None = None,
         do_convert_rgb: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -136,7 +138,19 @@ class Phi3VImageProcessor(BaseImageProcessor):
         self.image_mean = list(image_mean)
         self.image_std = list(image_std)
         self.auto_num_crops = list(auto_num_crops)
+        self.auto_least_scale = auto_least_scale
         self.do_convert_rgb = do_convert_rgb
+
+    def is_enough(self, sizes: list[tuple[int, int]], num_crops: int) -> bool:
+        """Whether images of these sizes (width, height) are shown at auto_least_scale or larger."""
+        if self.auto_least_scale is None:
+            return False
+        try:
+            fitted = [max(fit_within_crops(*size, num_crops)) for size in sizes]
+        except ValueError:  # an image that only more crops can hold
+            return False
+        scales = [longer / max(size) for longer, size in zip(fitted, sizes, strict=True)]
+        return min(scales, default=1.0) >= self.auto_least_scale
 
     def preprocess(
         self,

@@ -1,0 +1,126 @@
+"""What is measured of the answers to a task's samples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from training import beyond
+from training.canvas import Sample
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A sample, and what the network answered."""
+
+    sample: Sample
+    answer: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the answer is the expected one to the letter."""
+        return self.answer == self.sample.answer
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the table: a share or a rate in percent."""
+
+    task: str
+    measure: str
+    value: float
+    samples: int
+    pictures: str = ""
+
+
+def edit_distance(one: str, other: str) -> int:
+    """Levenshtein's distance."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        previous, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
+    return row[-1]
+
+
+def error_rate(trials: list[Trial]) -> float:
+    """Character error rate over all trials, in percent."""
+    wrong = sum(edit_distance(trial.answer, trial.sample.answer) for trial in trials)
+    return 100 * wrong / max(1, sum(len(trial.sample.answer) for trial in trials))
+
+
+def names_same(trial: Trial) -> bool:
+    """Whether the answer is right up to the name of the background."""
+    wanted, found = (t.split(" on a")[0] for t in (trial.sample.answer, trial.answer))
+    return wanted == found
+
+
+def list_cells(markdown: str) -> list[tuple[int, int, str]]:
+    """Row, column and text of every cell of a Markdown table, without the rule below its head."""
+    lines = [line.strip().strip("|").split("|") for line in markdown.splitlines()]
+    rows = [cells for cells in lines if not all(set(cell.strip()) <= set("-:") for cell in cells)]
+    return [(r, c, cell.strip()) for r, row in enumerate(rows) for c, cell in enumerate(row)]
+
+
+def share_of_cells(trials: list[Trial]) -> float:
+    """Cells that stand where they should, in percent of all cells."""
+    wanted = [list_cells(trial.sample.answer) for trial in trials]
+    found = [set(list_cells(trial.answer)) for trial in trials]
+    right = sum(cell in got for cells, got in zip(wanted, found, strict=True) for cell in cells)
+    return 100 * right / max(1, sum(map(len, wanted)))
+
+
+def share(test: Callable[[Trial], bool]) -> Callable[[list[Trial]], float]:
+    """The measure that is the share of trials passing a test, in percent."""
+    return lambda trials: 100 * sum(map(test, trials)) / max(1, len(trials))
+
+
+def is_identical(trial: Trial) -> bool:
+    """Whether the pair is an identical one."""
+    return "identical" in trial.sample.answer
+
+
+def says_identical(trial: Trial) -> bool:
+    """Whether the answer calls the pair identical."""
+    return "identical" in trial.answer
+
+
+EXACT = ("whole answer right, %", share(lambda trial: trial.is_exact))
+ERRORS = ("character error rate, %", error_rate)
+NAMES = ("colours and shapes right, %", share(names_same))
+REFUSED = ("says that it cannot, %", share(lambda trial: trial.answer == beyond.ANSWER))
+MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
+    "one large word or two": (ERRORS, EXACT),
+    "1 to 6 lines": (ERRORS, EXACT),
+    "1 to 6 lines, unseen fonts and words": (ERRORS, EXACT),
+    "one shape": (NAMES, EXACT),
+    "two shapes": (NAMES, EXACT),
+    "print, or a labelled shape": (EXACT, ERRORS),
+    "title and author of a book": (EXACT, ERRORS),
+    "placed objects, described or listed": (EXACT,),
+    "placed objects, counted": (EXACT,),
+    "one of the placed objects": (EXACT,),
+    "two pictures that differ": (
+        ("both values right, %", share(lambda trial: trial.is_exact)),
+        ("called different, %", share(lambda trial: not says_identical(trial))),
+    ),
+    "two identical pictures": (("called identical, %", share(says_identical)),),
+    "chart, one value": (EXACT,),
+    "chart, described": (EXACT, ERRORS),
+    "table": (("cells right, %", share_of_cells),),
+    "receipt": (ERRORS, EXACT),
+    "beyond it": (REFUSED,),
+    "empty picture": (EXACT,),
+}
+
+
+def score_task(task: str, trials: list[Trial]) -> list[Score]:
+    """The rows of a task."""
+    return [
+        Score(task, measure, compute(trials), len(trials)) for measure, compute in MEASURES[task]
+    ]
+
+
+def score_false_alarms(trials: list[Trial]) -> Score:
+    """How often what it can do is called beyond it."""
+    able = [trial for trial in trials if trial.sample.task != "beyond"]
+    _, compute = REFUSED
+    return Score("all of the others", REFUSED[0], compute(able), len(able))
