@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from training.card import write_card
-from training.evaluate import evaluate, format_table
+from training.card import format_table, write_card
+from training.evaluate import evaluate
 from training.export import ASSETS, export
 from training.preview import preview
 from training.settings import CONFIG, load_config
@@ -48,10 +48,12 @@ def main() -> None:
             training.run(arguments.workers)
         export(training, arguments.to)
     elif arguments.command == "evaluate":
-        scores = evaluate(arguments.folder, arguments.samples, arguments.show, arguments.tasks)
+        scores, first = evaluate(
+            arguments.folder, arguments.samples, arguments.show, arguments.tasks
+        )
         print(format_table(scores))
         if not arguments.tasks:
-            write_card(arguments.folder, format_table(scores))
+            write_card(arguments.folder, scores, first)
     else:
         preview(arguments.seed, dict.fromkeys(arguments.tasks, 1.0), arguments.rows, arguments.to)
 

@@ -1,9 +1,11 @@
-"""The checkpoint's model card."""
+"""The checkpoint's model card: what it was trained on, what it scores, what it answers."""
 
 from pathlib import Path
 
 from training.colours import COLOURS
-from training.shapes import COMMON, SHAPES
+from training.preview import draw_sheet, wrap
+from training.scores import Score, Trial
+from training.shapes import SHAPES
 
 CARD = """---
 license: mit
@@ -20,41 +22,58 @@ it knows nothing of the world and understands no photograph.
 ## What it was trained on
 
 Nothing but pictures drawn by `training/` from a seed: printed words (English, invented, random
-characters, numbers) in free fonts on plain backgrounds, one or two coloured shapes, simple book
-covers, and pairs of such pictures. No photograph, no text of other people, no other model's output.
-`python -m training train` trains one
-from the seed; this one was restarted by hand, and the drawing code changed on the way.
-
-## What it can do, with the errors that the table shows
-
-- Name the colour and the kind of one shape: {shapes}; in {colours}.
-  An ellipse becomes a circle and a rectangle a square: of ten each, drawn apart from training,
-  none was told right.
-- Read one or two large words, often with wrong or missing letters.
-- Say what each of two such pictures shows.
+characters, numbers) in free fonts on plain backgrounds, one to five coloured shapes ({shapes}; in
+{colours}), book covers, charts, tables, receipts, pairs of such pictures, and pictures of none of
+these. No photograph, no text of other people, no other model's output. `python -m training train`
+makes it from the seed, through the stages of `training/config.toml`.
 
 ## What it scores
 
-Held-out seeds; every second sample in words and font families that training never prints.
-"Common" pictures: high contrast, common fonts, large print of one or two words, upright shapes
-without ellipses and rectangles. "Any": everything the code can draw, up to three lines, italics,
-monospace, pale colours, random characters. Pictures are 224 to 640 px wide.
+{count} samples of each task from seeds that training never draws; every second single picture is
+large (470 to 1,344 px, seen in four crops), the others are small (224 to 640 px, most of them seen
+in one crop). "Common" pictures: high contrast, common fonts, few words, upright shapes. "Any":
+everything the code can draw: also italics, monospace, pale colours, random characters.
 
 {table}
 
+The first common sample of each task, not picked (what it should have said, where that differs):
+
+![Samples and answers](samples.webp)
+
 ## What it cannot do
 
-Book covers and two lines at once come out wrong more often than right; it tells an ellipse from a
-circle and a rectangle from a square badly, and does not say when two pictures are identical.
-Photographs, handwriting, charts, tables, long or small print, counting, and questions about
-anything but what is drawn are beyond it. It answers all of these the same, and wrongly: use
-`--model microsoft/Phi-3.5-vision-instruct` for those. It sees every picture as one 336 px frame
-(num_crops 1), so print under about 5 % of the picture's longer side is lost.
+Photographs, handwriting, print of less than about 15 pixels in the 336 px frames it sees, long
+texts, and questions about anything but what is drawn: use
+`--model microsoft/Phi-3.5-vision-instruct` for those. Where the table shows errors, expect them: a
+letter missing or wrong, a shape taken for a similar one, a difference overlooked.
 """
 
 
-def write_card(folder: Path, table: str) -> None:
-    """Write README.md beside the checkpoint."""
-    drawn = [shape for shape, weight in zip(SHAPES, COMMON, strict=True) if weight]
-    text = CARD.format(shapes=", ".join(drawn), colours=", ".join(COLOURS), table=table)
+def format_table(scores: list[Score]) -> str:
+    """The rows in Markdown."""
+    lines = ["| task | pictures | measure | score | samples |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {s.task} | {s.pictures} | {s.measure} | {s.value:.1f} | {s.samples} |" for s in scores
+    ]
+    return "\n".join(lines)
+
+
+def caption(trial: Trial) -> str:
+    """Question, answer, and what the answer should have been."""
+    lines = [wrap(trial.sample.question), wrap("> " + trial.answer)]
+    if not trial.is_exact:
+        lines.append(wrap("right: " + trial.sample.answer))
+    return "\n".join(lines)
+
+
+def write_card(folder: Path, scores: list[Score], shown: list[Trial]) -> None:
+    """Write README.md and samples.webp beside the checkpoint."""
+    text = CARD.format(
+        shapes=", ".join(SHAPES),
+        colours=", ".join(COLOURS),
+        count=scores[0].samples,
+        table=format_table(scores),
+    )
     (folder / "README.md").write_text(text)
+    sheet = draw_sheet([(trial.sample, caption(trial)) for trial in shown])
+    sheet.save(folder / "samples.webp", quality=80)

@@ -129,28 +129,22 @@ def run_task(
 
 def evaluate(
     folder: Path, count: int, show: int = 0, tasks: list[str] | None = None
-) -> list[Score]:
-    """All rows; prints some answers on the way."""
+) -> tuple[list[Score], list[Trial]]:
+    """All rows, and the first common sample of each task; prints some answers on the way."""
     model, processor = load(folder)
     scores: list[Score] = []
+    first: list[Trial] = []
     for pictures, breadth in BREADTHS.items():
         everything: list[Trial] = []
         for task in tasks or TASKS:
             trials = run_task(model, processor, task, count, breadth)
             everything += trials
-            scores += [replace(score, pictures=pictures) for score in score_task(task, trials)]
-            print(*scores[-1:], flush=True)
+            rows = [replace(score, pictures=pictures) for score in score_task(task, trials)]
+            print(pictures, task, *(f"{row.measure} {row.value:.1f}" for row in rows), flush=True)
             for trial in trials[:show]:
                 print(f"  {trial.sample.question!r}\n   want {trial.sample.answer!r}")
                 print(f"   got  {trial.answer!r}")
+            scores += rows
+            first += trials[:1] if breadth == 0 else []
         scores.append(replace(score_false_alarms(everything), pictures=pictures))
-    return scores
-
-
-def format_table(scores: list[Score]) -> str:
-    """The rows in Markdown."""
-    lines = ["| task | pictures | measure | score | samples |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {s.task} | {s.pictures} | {s.measure} | {s.value:.1f} | {s.samples} |" for s in scores
-    ]
-    return "\n".join(lines)
+    return scores, first
