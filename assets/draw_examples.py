@@ -36,12 +36,13 @@ def write(
 def draw_revenue() -> Image.Image:
     """A company's revenue over four years, as bars."""
     image, pen = new_picture()
-    write(pen, 36, "Revenue", 44)
-    for column, (year, height) in enumerate(
-        (("2021", 60), ("2022", 100), ("2023", 140), ("2024", 190))
+    write(pen, 30, "Revenue", 40)
+    for column, (year, value) in enumerate(
+        (("2021", 12), ("2022", 20), ("2023", 29), ("2024", 38))
     ):
-        x = 46 + 82 * column
-        pen.rectangle((x - 26, 280 - height, x + 26, 280), fill=BLUE)
+        x, top = 46 + 82 * column, 280 - 5 * value
+        pen.rectangle((x - 26, top, x + 26, 280), fill=BLUE)
+        write(pen, top - 18, str(value), 28, x=x)
         write(pen, 308, year, 28, face="DejaVuSans", x=x)
     pen.line((10, 281, SIZE - 10, 281), fill=INK, width=3)
     return image
@@ -60,6 +61,35 @@ def draw_lines(first: str, second: str, colour: str, background: str) -> Image.I
     image, pen = new_picture(background)
     write(pen, 120, first, 52, colour)
     write(pen, 216, second, 52, colour)
+    return image
+
+
+def draw_table() -> Image.Image:
+    """What a shop has sold."""
+    image, pen = new_picture()
+    rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"), ("Plum", "35"))
+    for number, row in enumerate(rows):
+        top = 40 + 64 * number
+        for left, right, cell in zip((24, 180), (180, 312), row, strict=True):
+            pen.rectangle((left, top, right, top + 64), outline=INK, width=2)
+            write(pen, top + 32, cell, 32, face="DejaVuSans", x=(left + right) // 2)
+    return image
+
+
+def draw_receipt() -> Image.Image:
+    """Three lines of a receipt."""
+    image, pen = new_picture()
+    for number, line in enumerate(("Date: 2024", "Table: 12", "Total: $18.50")):
+        write(pen, 90 + 76 * number, line, 38, face="DejaVuSans")
+    return image
+
+
+def draw_garden() -> Image.Image:
+    """Three things in three places."""
+    image, pen = new_picture()
+    pen.ellipse((30, 26, 110, 106), fill=YELLOW)
+    pen.rectangle((132, 132, 204, 204), fill=RED)
+    pen.polygon(((276, 226), (316, 306), (236, 306)), fill=GREEN)
     return image
 
 
@@ -87,6 +117,9 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
     "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
     "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
+    "table": draw_table,
+    "receipt": draw_receipt,
+    "garden": draw_garden,
     "circle": lambda: draw_shapes(("circle", RED)),
     "circle-blue": lambda: draw_shapes(("circle", BLUE)),
     "shapes": lambda: draw_shapes(("triangle", GREEN), ("square", BLUE)),
