@@ -100,6 +100,7 @@ class Answer(StoppingCriteria):
     asked_at: float
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
+    has_begun: bool = False
     error: Exception | None = None
     reused_tokens: int = 0
     new_tokens: int = 0

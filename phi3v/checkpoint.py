@@ -87,8 +87,20 @@ def load_checkpoint(
     return model.to(chosen_device).eval(), processor
 
 
+def check_choices(name: str, device: str, dtype: str, attention: str) -> None:
+    """Raise RequestError where load_checkpoint certainly would; quick, and downloads nothing."""
+    chosen_device = choose_device(device)
+    choose_attention(chosen_device, choose_dtype(chosen_device, dtype)[0], attention)
+    find_folder(name)
+
+
 def find_checkpoint(name: str) -> Path:
     """The folder of a checkpoint, downloading a hub id's files unless they are in the cache."""
+    return find_folder(name) or download_checkpoint(name)
+
+
+def find_folder(name: str) -> Path | None:
+    """The folder of that name, None for a hub id; RequestError where it is neither."""
     folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name).expanduser()
     if folder.is_dir():
         if not any(folder.glob("*.safetensors")):
@@ -102,7 +114,7 @@ def find_checkpoint(name: str) -> Path:
             f"There is no checkpoint folder {name!r}; name an existing folder, a hub id such as "
             f"{PUBLISHED}, or {EMBEDDED}."
         )
-    return download_checkpoint(name)
+    return None
 
 
 def download_checkpoint(hub_id: str) -> Path:

@@ -159,6 +159,7 @@ class Engine:
         while True:
             answer = self._waiting.get()
             try:
+                answer.has_begun = True
                 if not answer.is_unwanted:
                     self._generate(answer)
             except Exception as error:  # whatever it is, it belongs to the reader
@@ -203,7 +204,7 @@ class Engine:
                 if answer.stop.is_set() and answer.new_tokens == 0:
                     return  # it has not begun: no need to wait for its turn
                 text = ""
-            yield Chunk(text)
+            yield Chunk(text, phase="answering" if answer.has_begun else "waiting")
             if answer.streamer.is_ended:
                 return
             answer.finished.wait(READ_INTERVAL)

@@ -12,6 +12,7 @@ from PIL import Image
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
 FinishReason = Literal["end", "length", "stopped"]
+Phase = Literal["loading", "waiting", "answering"]
 
 
 class RequestError(ValueError):
@@ -86,7 +87,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of an answer's text; the last one of an answer also carries its statistics."""
+    """A piece of an answer's text; the last one of an answer also carries its statistics.
+
+    phase says what is going on: the network is being loaded, other requests come first, or this
+    one is being answered.
+    """
 
     text: str
     statistics: Statistics | None = None
+    phase: Phase = "answering"

@@ -14,6 +14,7 @@ import gradio as gr
 
 from phi3v.images import open_image
 from phi3v.request import Chunk, Request, RequestError, Statistics
+from phi3v.starting import StartingEngine
 from phi3v.ui import words
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ MOST_SECONDS = 120
 
 # Text is shown this often, in seconds: a page cannot draw hundreds of tokens one by one.
 SHOW_INTERVAL = 0.05
+
+# What the line of figures says before there are any.
+PHASES = {"loading": words.LOADING, "waiting": words.WAITING, "answering": words.READING}
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
@@ -52,7 +56,7 @@ class StreamingEngine(Protocol):
         """Answer a request."""
 
 
-def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
+def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) -> Stream:
     """Build the function that answers a request; what it takes and gives can be pickled.
 
     A Space runs it in a process of its own, from which no exception but gr.Error comes back whole.
@@ -113,7 +117,7 @@ def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str],
                 yield text, describe_figures(chunk.statistics)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
-                yield text, words.READING if first is None else words.first_token(first)
+                yield text, PHASES[chunk.phase] if first is None else words.first_token(first)
 
 
 def describe_figures(statistics: Statistics) -> str:
