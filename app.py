@@ -49,9 +49,9 @@ def open_page(settings: "Settings") -> "gr.Blocks":
     logging.getLogger("phi3v").setLevel(logging.INFO)
     choices = (settings.device, settings.dtype, settings.attention)
     try:
-        name = choose_model(settings.model, settings.device)
-        check_choices(name, *choices)
-        load_engine = partial(load, name, *choices, settings.reuse_bytes)
+        name = choose_model(settings.model, settings.device, settings.quantize)
+        check_choices(name, *choices, settings.quantize)
+        load_engine = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
         engine = load_engine() if IS_ON_SPACE else StartingEngine(load_engine, name)
     except RequestError as error:
         sys.exit(f"app.py: {error}")

@@ -103,6 +103,7 @@ class Answer(StoppingCriteria):
     has_begun: bool = False
     error: Exception | None = None
     reused_tokens: int = 0
+    peak_memory: int | None = None
     new_tokens: int = 0
     last_token: int = -1
     first_token_at: float = 0.0
@@ -134,6 +135,7 @@ class Answer(StoppingCriteria):
             tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
             finish_reason=self.finish_reason(),
             reused_tokens=self.reused_tokens,
+            peak_memory=self.peak_memory,
         )
 
     def finish_reason(self) -> FinishReason:

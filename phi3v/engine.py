@@ -15,10 +15,11 @@ from transformers import GenerationConfig, StoppingCriteriaList
 
 from phi3v.answer import Answer, ReaderStreamer
 from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
+from phi3v.memory import begin_peak, describe_shortage, is_shortage, read_peak, release
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
 from phi3v.prompt import build_prompt
-from phi3v.request import Chunk, Request
+from phi3v.request import Chunk, Request, RequestError
 from phi3v.reuse import Reuse, as_encoded
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,8 @@ class Engine:
 
         A chunk without text is a sign of life. Setting `stop` ends the answer within one token,
         with its statistics; closing the iterator does the same without. Raises RequestError before
-        any work where the request cannot be answered, GenerationError where generating fails.
+        any work where the request cannot be answered and later where the memory does not suffice,
+        GenerationError where generating fails.
         """
         answer = self._prepare(request, stop or threading.Event())
         self._start(answer)
@@ -111,6 +113,8 @@ class Engine:
             yield from self._read(answer)
         finally:
             answer.abandoned.set()
+        if isinstance(answer.error, RequestError):
+            raise answer.error
         if answer.error is not None:
             raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
         statistics = answer.statistics()
@@ -158,19 +162,27 @@ class Engine:
             torch.set_num_threads(1)
         while True:
             answer = self._waiting.get()
+            shortage = ""
             try:
                 answer.has_begun = True
                 if not answer.is_unwanted:
                     self._generate(answer)
             except Exception as error:  # whatever it is, it belongs to the reader
-                answer.error = error
-            finally:
-                answer.finished.set()
-                del answer  # or its images would stay until the next request
+                if is_shortage(error):
+                    shortage = str(error)
+                else:
+                    answer.error = error
+            if shortage:  # only now: the error itself held on to what did not fit
+                self.reuse.forget()
+                release(self.device)
+                answer.error = RequestError(describe_shortage(shortage, self.device))
+            answer.finished.set()
+            del answer  # or its images would stay until the next request
 
     def _generate(self, answer: Answer) -> None:
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
+        begin_peak(self.device)
         with torch.inference_mode():
             features = self.reuse.encode(answer.pictures)
             key = self.reuse.identify(answer.input_ids, answer.pictures)
@@ -188,6 +200,7 @@ class Engine:
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)
+        answer.peak_memory = read_peak(self.device)
 
     def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
         self.new_tokens += 1
@@ -216,13 +229,15 @@ def load(
     dtype: str = "auto",
     attention: str = "auto",
     reuse_bytes: int | None = None,
+    quantize: str = "none",
 ) -> Engine:
     """An engine for a checkpoint: "embedded", a directory, or an id on the Hugging Face hub.
 
     reuse_bytes is how much it may keep for later requests; None is a quarter of what is free on a
-    GPU, and 500 MB elsewhere. The other arguments and the errors are load_checkpoint's.
+    GPU, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's weights
+    smaller, on CUDA. The other arguments and the errors are load_checkpoint's.
     """
-    model, processor = load_checkpoint(name, device, dtype, attention)
+    model, processor = load_checkpoint(name, device, dtype, attention, quantize)
     if reuse_bytes is None:
         is_gpu = model.device.type != "cpu"
         free = free_memory(model.device) if is_gpu else 0

@@ -74,6 +74,7 @@ class Statistics:
 
     Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
     tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
+    peak_memory is the most bytes the GPU's memory held meanwhile, weights included; None on others.
     """
 
     prompt_tokens: int
@@ -83,6 +84,7 @@ class Statistics:
     tokens_per_second: float
     finish_reason: FinishReason
     reused_tokens: int = 0
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,11 @@ class Kept(Generic[Value]):
         while self.nbytes > self.budget:
             self.remove(next(iter(self._values)))
 
+    def clear(self) -> None:
+        """Let all values go."""
+        self._values.clear()
+        self.nbytes = 0
+
     def remove(self, key: bytes) -> None:
         """Let a value go, if it is there."""
         value = self._values.pop(key, None)
@@ -192,6 +197,11 @@ class Reuse:
                 self._prefixes.remove(other.key.tobytes())
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         self._prefixes.put(key.tobytes(), Prefix(key, layers, self._is_long(len(key))))
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self._features.clear()
+        self._prefixes.clear()
 
     def _is_long(self, length: int) -> bool:
         return length > self.model.config.original_max_position_embeddings

@@ -122,6 +122,8 @@ def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str],
 
 def describe_figures(statistics: Statistics) -> str:
     """Say an answer's figures in one line."""
+    peak = statistics.peak_memory
+    memory = [] if peak is None else [words.peak_memory(peak)]
     rate = f"{statistics.tokens_per_second:.1f} tokens/s"
     return " · ".join(
         (
@@ -129,6 +131,7 @@ def describe_figures(statistics: Statistics) -> str:
             rate if statistics.new_tokens > 1 else "1 token",
             f"{statistics.new_tokens} new tokens",
             words.prompt_tokens(statistics),
+            *memory,
             words.REASONS[statistics.finish_reason],
         )
     )

@@ -74,6 +74,11 @@ def prompt_tokens(statistics: Statistics) -> str:
     return f"{statistics.prompt_tokens} in the prompt, {images}{reused}"
 
 
+def peak_memory(size: int) -> str:
+    """The most memory an answer took."""
+    return f"{size / 1e9:.1f} GB of GPU memory at most"
+
+
 def stopped(figures: str) -> str:
     """The line of figures of an answer that its user ended."""
     return f"{figures} · {REASONS['stopped']}"
