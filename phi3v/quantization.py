@@ -3,6 +3,7 @@
 Knows the names of the network's parts; loads nothing.
 """
 
+import logging
 from importlib.util import find_spec
 from typing import Any
 
@@ -48,6 +49,8 @@ def quantized_loading(quantize: str, device: torch.device, dtype: torch.dtype) -
     """What from_pretrained is given for it; dtype is what products are computed in."""
     if quantize == "none":
         return {}
+    # It says for every product of bfloat16 that it is computed in float16.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     config = BitsAndBytesConfig(
         load_in_8bit=quantize == "8bit",
         load_in_4bit=quantize == "4bit",
