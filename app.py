@@ -51,8 +51,8 @@ def open_page(settings: "Settings") -> "gr.Blocks":
     try:
         name = choose_model(settings.model, settings.device, settings.quantize)
         check_choices(name, *choices, settings.quantize)
-        load_engine = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
-        engine = load_engine() if IS_ON_SPACE else StartingEngine(load_engine, name)
+        load_it = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
+        engine = load_it(replay=False) if IS_ON_SPACE else StartingEngine(load_it, name)
     except RequestError as error:
         sys.exit(f"app.py: {error}")
     return build_page(engine, settings, on_gpu=spaces.GPU if spaces else None)

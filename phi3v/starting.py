@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class StartingEngine:
-    """Loads an engine in a thread of its own; requests that come earlier wait for it.
+    """Loads an engine in a thread of its own, and warms it up on CUDA; early requests wait for it.
 
     name is the checkpoint's. The loaded engine is `engine`, None until then; what prevented it is
     `error`.
@@ -30,7 +30,10 @@ class StartingEngine:
 
     def _run(self) -> None:
         try:
-            self.engine = self._load()
+            engine = self._load()
+            if str(engine.device).startswith("cuda"):
+                engine.warm_up()
+            self.engine = engine
             logger.info("%s is ready.", self.name)
         except RequestError as error:
             self.error = error
