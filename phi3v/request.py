@@ -12,6 +12,7 @@ from PIL import Image
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
 FinishReason = Literal["end", "length", "stopped"]
+Phase = Literal["loading", "waiting", "answering"]
 
 
 class RequestError(ValueError):
@@ -73,6 +74,7 @@ class Statistics:
 
     Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
     tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
+    peak_memory is the most bytes the GPU's memory held meanwhile, weights included; None on others.
     """
 
     prompt_tokens: int
@@ -82,11 +84,17 @@ class Statistics:
     tokens_per_second: float
     finish_reason: FinishReason
     reused_tokens: int = 0
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of an answer's text; the last one of an answer also carries its statistics."""
+    """A piece of an answer's text; the last one of an answer also carries its statistics.
+
+    phase says what is going on: the network is being loaded, other requests come first, or this
+    one is being answered.
+    """
 
     text: str
     statistics: Statistics | None = None
+    phase: Phase = "answering"
