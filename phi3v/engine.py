@@ -8,29 +8,28 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from transformers import (
-    GenerationConfig,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TextIteratorStreamer,
-)
+from transformers import GenerationConfig, StoppingCriteriaList
 
+from phi3v.answer import Answer, ReaderStreamer
 from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
-from phi3v.prompt import Prompt, build_prompt
-from phi3v.request import Chunk, FinishReason, Request, Statistics
-from phi3v.reuse import Picture, Reuse, as_encoded
+from phi3v.prompt import build_prompt
+from phi3v.request import Chunk, Request
+from phi3v.reuse import Reuse, as_encoded
 
 logger = logging.getLogger(__name__)
 
 # While there is no new text the stream yields an empty chunk this often, in seconds: a page can
 # only end a stream that is waiting for its next chunk, not one that is busy.
 SIGN_OF_LIFE_INTERVAL = 0.2
+
+# Text is made this often at most, in seconds: more often than anyone sees, and rarely enough not
+# to take the thread that generates its time.
+READ_INTERVAL = 0.02
 
 # A network of fewer parameters computes faster on one thread of a CPU: its products are over
 # before a second thread has begun. Seen with the embedded checkpoint's sizes on two busy cores.
@@ -45,66 +44,6 @@ SHARE_OF_GPU_MEMORY = 1 / 4
 
 class GenerationError(RuntimeError):
     """Generating failed; the reason is its `__cause__`."""
-
-
-@dataclass(eq=False)
-class Answer(StoppingCriteria):
-    """An answer on its way from the thread that generates to the one that reads.
-
-    As a stopping criterion it is called after every new token: it counts, keeps the times, and
-    ends `generate` once the reader is gone (`abandoned`) or has asked for the end (`stop`).
-    """
-
-    prompt: Prompt
-    input_ids: torch.Tensor  # (1, T)
-    pictures: tuple[Picture, ...]
-    config: GenerationConfig
-    seed: int | None
-    streamer: TextIteratorStreamer
-    stop: threading.Event
-    asked_at: float
-    abandoned: threading.Event = field(default_factory=threading.Event)
-    finished: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
-    reused_tokens: int = 0
-    new_tokens: int = 0
-    last_token: int = -1
-    first_token_at: float = 0.0
-    last_token_at: float = 0.0
-
-    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
-        """Count the token just made; True, for each of the B rows, ends the loop."""
-        if self.finish_reason() == "stopped":  # on MPS the loop runs one token past its end
-            self.last_token_at = time.perf_counter()
-            if self.new_tokens == 0:
-                self.first_token_at = self.last_token_at
-            self.new_tokens += 1
-            self.last_token = int(input_ids[0, -1])
-        return torch.full((len(input_ids),), self.is_unwanted, device=input_ids.device)
-
-    @property
-    def is_unwanted(self) -> bool:
-        """Whether nobody waits for more of this answer."""
-        return self.abandoned.is_set() or self.stop.is_set()
-
-    def statistics(self) -> Statistics:
-        """The figures so far; times count from the moment of asking, waiting included."""
-        decoding_seconds = self.last_token_at - self.first_token_at
-        return Statistics(
-            prompt_tokens=self.prompt.prompt_tokens,
-            image_tokens=self.prompt.image_tokens,
-            new_tokens=self.new_tokens,
-            time_to_first_token=max(0.0, self.first_token_at - self.asked_at),
-            tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
-            finish_reason=self.finish_reason(),
-            reused_tokens=self.reused_tokens,
-        )
-
-    def finish_reason(self) -> FinishReason:
-        """Why it ended: the network ended it, the reader stopped it, or it was cut at its limit."""
-        if self.last_token in self.config.eos_token_id:
-            return "end"
-        return "length" if self.new_tokens == self.config.max_new_tokens else "stopped"
 
 
 class Engine:
@@ -195,13 +134,7 @@ class Engine:
             eos_token_id=self.stop_token_ids(),
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
-        streamer = TextIteratorStreamer(
-            self.processor.tokenizer,
-            skip_prompt=True,
-            timeout=SIGN_OF_LIFE_INTERVAL,
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
+        streamer = ReaderStreamer(self.processor.tokenizer)
         return Answer(prompt, input_ids, pictures, config, sampling.seed, streamer, stop, asked_at)
 
     def _start(self, answer: Answer) -> None:
@@ -262,17 +195,18 @@ class Engine:
     def _read(self, answer: Answer) -> Iterator[Chunk]:
         while True:
             try:
-                text = next(answer.streamer)
-            except StopIteration:
-                return
+                text = answer.streamer.read(timeout=SIGN_OF_LIFE_INTERVAL)
             except queue.Empty:
                 # `generate` ends its streamer only when it succeeds
-                if answer.finished.is_set() and answer.streamer.text_queue.empty():
+                if answer.finished.is_set() and answer.streamer.is_empty():
                     return
                 if answer.stop.is_set() and answer.new_tokens == 0:
                     return  # it has not begun: no need to wait for its turn
                 text = ""
             yield Chunk(text)
+            if answer.streamer.is_ended:
+                return
+            answer.finished.wait(READ_INTERVAL)
 
 
 def load(

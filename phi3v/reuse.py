@@ -13,10 +13,11 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BatchFeature, DynamicCache
+from transformers import BatchFeature
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.model.decoding import GrowingCache
 from phi3v.model.image_processing import count_image_tokens, crop_grid
 
 # Features of a picture at 16 crops are 1,921 tokens of 6 KiB; a conversation of as many tokens
@@ -50,8 +51,9 @@ class Prefix:
 
     @property
     def nbytes(self) -> int:
-        """What the keys and values take, in bytes."""
-        return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+        """What the keys and values take, in bytes, with the room left in their buffers."""
+        storages = (states.untyped_storage() for layer in self.layers for states in layer)
+        return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 Value = TypeVar("Value", torch.Tensor, Prefix)
@@ -161,7 +163,7 @@ class Reuse:
             begin += len(own)
         return key
 
-    def find_prefix(self, key: np.ndarray) -> DynamicCache:
+    def find_prefix(self, key: np.ndarray) -> GrowingCache:
         """A cache that holds the longest kept beginning of a prompt; empty where there is none.
 
         At least one token is left to compute. Keys made with one set of RoPE factors do not fit a
@@ -173,16 +175,16 @@ class Reuse:
             common = count_common(prefix.key, key[:-1])
             if prefix.is_long == is_long and common > length:
                 best, length = prefix, common
-        cache = DynamicCache(config=self.model.config)
+        cache = GrowingCache()
         if best is not None:
             self._prefixes.use(best.key.tobytes())
             for layer, (keys, values) in enumerate(best.layers):
-                # Views: the cache copies them when the first new token is appended.
+                # Views: the cache copies them into a buffer of its own.
                 cache.update(keys[:, :, :length], values[:, :, :length], layer)
             cache.is_long = is_long
         return cache
 
-    def keep_prefix(self, key: np.ndarray, cache: DynamicCache) -> None:
+    def keep_prefix(self, key: np.ndarray, cache: GrowingCache) -> None:
         """Keep an answer's cache under its tokens' numbers (prompt and answer; surplus is cut)."""
         key = key[: cache.get_seq_length()]
         for other in self._prefixes.values():

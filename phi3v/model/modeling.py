@@ -18,6 +18,7 @@ from transformers.modeling_outputs import (
 from transformers.models.phi3.modeling_phi3 import Phi3Model
 
 from .configuration import Phi3VConfig
+from .decoding import GrowingCache, can_step, step
 
 
 def merge_patches(patches: torch.Tensor) -> torch.Tensor:
@@ -232,6 +233,13 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits (B, T, vocabulary) for ids (B, T); images as Phi3VModel.forward takes them."""
+        others = (attention_mask, inputs_embeds, pixel_values, mm_encoder_outputs, labels)
+        is_plain = all(other is None for other in others)
+        if input_ids is not None and is_plain and can_step(self.model, input_ids, past_key_values):
+            hidden_states = step(self.model, input_ids, past_key_values)
+            return CausalLMOutputWithPast(
+                logits=self.lm_head(hidden_states), past_key_values=past_key_values
+            )
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -263,6 +271,9 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
             past_key_values.reset()
             kwargs["next_sequence_length"] = None
             kwargs["is_first_iteration"] = True  # or the images would be left out
+        elif not kwargs.get("is_first_iteration") and isinstance(past_key_values, GrowingCache):
+            # No row is padded: the last id and the cache say everything.
+            return {"input_ids": input_ids[:, -1:], "past_key_values": past_key_values}
         # Phi3ForCausalLM's own version of this drops the cache, but the images with it.
         return super(Phi3ForCausalLM, self).prepare_inputs_for_generation(
             input_ids,
