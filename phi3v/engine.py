@@ -15,6 +15,7 @@ from transformers import GenerationConfig, StoppingCriteriaList
 
 from phi3v.answer import Answer, ReaderStreamer
 from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
+from phi3v.confidence import ChosenProbabilities
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
 from phi3v.prompt import build_prompt
@@ -115,14 +116,14 @@ class Engine:
             raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
         statistics = answer.statistics()
         logger.info("%s", statistics)
-        yield Chunk("", statistics)
+        yield Chunk("", statistics, answer.tokens())
 
     def _prepare(self, request: Request, stop: threading.Event) -> Answer:
         asked_at = time.perf_counter()
         prompt = build_prompt(request, self.processor, self.context_length)
         pictures = tuple(self.reuse.prepare(image, prompt.num_crops) for image in prompt.images)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
-        input_ids = torch.tensor([self.processor.tokenize(prompt.text, grids)])
+        ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
         sampling = request.sampling
         is_random = sampling.temperature > 0
         config = GenerationConfig(
@@ -134,8 +135,18 @@ class Engine:
             eos_token_id=self.stop_token_ids(),
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
-        streamer = ReaderStreamer(self.processor.tokenizer)
-        return Answer(prompt, input_ids, pictures, config, sampling.seed, streamer, stop, asked_at)
+        return Answer(
+            prompt,
+            torch.tensor([ids]),
+            pictures,
+            config,
+            sampling.seed,
+            ReaderStreamer(self.processor.tokenizer, prompt.answer_ids),
+            stop,
+            asked_at,
+            request.ends_loops,
+            ChosenProbabilities() if request.wants_probabilities else None,
+        )
 
     def _start(self, answer: Answer) -> None:
         """Hand the answer to the one thread that generates, starting it if there is none.
@@ -184,6 +195,7 @@ class Engine:
                 generation_config=answer.config,
                 streamer=answer.streamer,
                 stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
+                **answer.watching(),
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)
