@@ -97,6 +97,7 @@ class Answer(StoppingCriteria):
     finished: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
     reused_tokens: int = 0
+    begun_at: float = 0.0
     new_tokens: int = 0
     last_token: int = -1
     first_token_at: float = 0.0
@@ -140,6 +141,7 @@ class Answer(StoppingCriteria):
             tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
             finish_reason=self.finish_reason(),
             reused_tokens=self.reused_tokens,
+            prompt_time=max(0.0, self.first_token_at - self.begun_at),
         )
 
     def watching(self) -> dict[str, LogitsProcessorList]:

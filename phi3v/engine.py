@@ -18,6 +18,7 @@ from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
 from phi3v.confidence import ChosenProbabilities
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
+from phi3v.pace import Pace
 from phi3v.prompt import build_prompt
 from phi3v.request import Chunk, Request
 from phi3v.reuse import Reuse, as_encoded
@@ -66,6 +67,7 @@ class Engine:
         self.processor = processor
         self.name = name
         self.new_tokens = 0
+        self.pace = Pace()
         self.reuse = Reuse(model, processor, reuse_bytes)
         self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -115,6 +117,7 @@ class Engine:
         if answer.error is not None:
             raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
         statistics = answer.statistics()
+        self.pace.note(statistics)
         logger.info("%s", statistics)
         yield Chunk("", statistics, answer.tokens())
 
@@ -181,6 +184,7 @@ class Engine:
     def _generate(self, answer: Answer) -> None:
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
+        answer.begun_at = time.perf_counter()
         with torch.inference_mode():
             features = self.reuse.encode(answer.pictures)
             key = self.reuse.identify(answer.input_ids, answer.pictures)

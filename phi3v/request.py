@@ -82,7 +82,8 @@ class Statistics:
     Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
     tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
     finish_reason is "end" (by the network), "length" (cut at max_new_tokens), "loop" (it repeated
-    itself) or "stopped" (by the reader).
+    itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the wait for
+    other requests.
     """
 
     prompt_tokens: int
@@ -92,6 +93,7 @@ class Statistics:
     tokens_per_second: float
     finish_reason: FinishReason
     reused_tokens: int = 0
+    prompt_time: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from pathlib import Path
 from phi3v.formats import OutputFormat
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 
+# How closely pictures are looked at: num_crops by name; auto lets the engine choose.
+DETAILS: dict[str, int | None] = {"fast": 1, "balanced": 4, "fine": 16, "auto": None}
+
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
 
