@@ -219,5 +219,5 @@ def join(changed: Mask) -> Mask:
     """Let changed places reach out, so that those close to each other touch."""
     from skimage.morphology import dilation, footprint_rectangle
 
-    reach = max(3, round(max(changed.shape) / 100)) | 1
+    reach = max(5, round(max(changed.shape) / 60)) | 1
     return np.asarray(dilation(changed, footprint_rectangle((reach, reach))), bool)

@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -101,7 +101,9 @@ class Engine:
         ids = {tokenizer.eos_token_id, *of_chat}
         return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
 
-    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
+    def stream(
+        self, request: Request, stop: threading.Event | None = None
+    ) -> Generator[Chunk, None, None]:
         """Answer a request: text as it comes, then one chunk with the statistics.
 
         A chunk without text is a sign of life. Setting `stop` ends the answer within one token,

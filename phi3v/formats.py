@@ -7,6 +7,7 @@ made up: what does not fit its format is given as it is, with the reason.
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ SUFFIXES: Final[dict[OutputFormat, str]] = {
     "json": ".json",
     "csv": ".csv",
 }
+MOST_BEGINS: Final = 20  # brackets in a text that may begin its JSON
 MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 
 Rows = list[list[str]]
@@ -53,11 +55,10 @@ def format_json(text: str) -> Formatted:
     try:
         value = read_json(text)
     except (ValueError, RecursionError) as error:
-        pairs = read_pairs(text)
-        if pairs is None:
+        value = read_pairs(text)
+        if value is None:
             return Formatted(text, "json", explain_json(text, error))
-        value = pairs
-    if not is_record(value) and not (isinstance(value, list) and value and all_records(value)):
+    if not is_record(value):
         problem = (
             f"The answer is {describe_json(value)}, and names with values were asked for: ask "
             "again, or choose another format."
@@ -67,14 +68,26 @@ def format_json(text: str) -> Formatted:
 
 
 def read_json(text: str) -> Any:
-    """The first JSON value in a text that begins with one or has one after a comment.
+    """The first JSON object, or list of objects, in a text; else the first list or empty object.
 
-    A name that stands twice gets a list of its values. Raises ValueError.
+    A name that stands twice gets a list of its values. Raises ValueError where there is none.
     """
     decoder = json.JSONDecoder(object_pairs_hook=join_pairs, parse_constant=refuse_constant)
-    begin = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=0)
-    value, _ = decoder.raw_decode(text, begin)
-    return value
+    problem, other, at = ValueError("there is no object in it"), None, 0
+    for begin in [found.start() for found in re.finditer(r"[{\[]", text)][:MOST_BEGINS]:
+        if begin < at:
+            continue  # within a value that was read, or that breaks off
+        try:
+            value, at = decoder.raw_decode(text, begin)
+        except json.JSONDecodeError as error:
+            problem, at = (problem if at else error), error.pos
+            continue
+        if is_record(value):
+            return value
+        other = value
+    if other is None:
+        raise problem
+    return other
 
 
 def join_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,20 +116,17 @@ def read_pairs(text: str) -> dict[str, Any] | None:
 
 
 def is_record(value: object) -> bool:
-    """Whether a JSON value is an object with something in it."""
+    """Whether a JSON value is an object with something in it, or a list of such objects."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(part, dict) and part for part in value)
     return isinstance(value, dict) and bool(value)
-
-
-def all_records(values: Sequence[object]) -> bool:
-    """Whether all of some JSON values are objects with something in them."""
-    return all(is_record(value) for value in values)
 
 
 def describe_json(value: object) -> str:
     """What a JSON value is, in words."""
     if isinstance(value, list):
         return "a list of other things than objects" if value else "an empty list"
-    return "an empty object" if isinstance(value, dict) else "a single value"
+    return "an empty object"
 
 
 def explain_json(text: str, error: Exception) -> str:

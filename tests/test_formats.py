@@ -32,6 +32,7 @@ def test_markdown_keeps_its_table() -> None:
     [
         '{"name": "Ann", "age": 7}',
         'Here is the information in JSON format:\n```json\n{"name": "Ann", "age": 7}\n```',
+        '[1] has {"name": "Ann", "age": 7}',
         'I see: {"name": "Ann", "age": 7} and nothing else.',
     ],
 )
@@ -64,6 +65,8 @@ def test_a_list_of_records_is_json_too() -> None:
         ('{"name": NaN}', "no JSON"),
         ('{"name": "Ann" "age": 7}', "line 1"),
         ("[1, 2]", "a list of other things"),
+        ("17 and more", "no JSON"),
+        ('{"a": {"b": 1}, "c', "breaks off"),
         ("{}", "an empty object"),
         ("", "JSON"),
         ("[" * 100_000, "JSON"),
