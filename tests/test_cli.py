@@ -101,7 +101,7 @@ def test_the_environment_of_the_app_counts(engine, monkeypatch) -> None:
 
 
 def test_a_format_that_the_answer_does_not_have_is_told(engine, capsys) -> None:
-    assert main(["ocr", SIGN, "--format", "json", "--question", "colours"]) == 0
+    assert main(["ocr", SIGN, "--format", "json", "--question", "one\ntwo"]) == 0
     (record,) = records(capsys)
     assert "no JSON" in record["problem"]
 
