@@ -18,12 +18,15 @@ import transformers
 from PIL import Image
 
 from benchmarks import baseline
+from benchmarks.floor import floor_rate
 from benchmarks.networks import REAL_SHAPE, open_engine
 from phi3v import Engine, Request, Sampling, Turn
 from phi3v.checkpoint import EMBEDDED
 
 FIRST, FOLLOW_UP, SECOND_PICTURE = "Describe this image.", "What else?", "And this one?"
 Figures = defaultdict[str, list[float]]
+# Tokens in the context for which the bandwidth's limit is told.
+CONTEXT = 2048
 
 
 def measure(work: Callable[[], object], device: torch.device) -> float:
@@ -181,6 +184,13 @@ def main() -> None:
         f"{describe_machine(engine.device)}; peak {peak_memory(engine.device)}\n"
     )
     print_table(ours, theirs)
+    if engine.device.type == "cuda":
+        rate = statistics.median(ours["decoding (tokens/s)"])
+        floor = floor_rate(engine, CONTEXT)
+        print(
+            f"\nBy the memory's bandwidth {floor:.0f} tokens/s at {CONTEXT} tokens; "
+            f"{rate / floor:.0%} of that reached."
+        )
 
 
 if __name__ == "__main__":

@@ -95,9 +95,11 @@ class Answer(StoppingCriteria):
     new_ids: list[int] = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
+    has_begun: bool = False
     error: Exception | None = None
     reused_tokens: int = 0
     begun_at: float = 0.0
+    peak_memory: int | None = None
     new_tokens: int = 0
     last_token: int = -1
     first_token_at: float = 0.0
@@ -142,6 +144,7 @@ class Answer(StoppingCriteria):
             finish_reason=self.finish_reason(),
             reused_tokens=self.reused_tokens,
             prompt_time=max(0.0, self.first_token_at - self.begun_at),
+            peak_memory=self.peak_memory,
         )
 
     def watching(self) -> dict[str, LogitsProcessorList]:

@@ -19,6 +19,12 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoProcessor
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.quantization import (
+    BYTES_PER_WEIGHT,
+    bytes_per_weight,
+    check_quantization,
+    quantized_loading,
+)
 from phi3v.request import RequestError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +35,9 @@ PUBLISHED = "microsoft/Phi-3-vision-128k-instruct"
 
 # 4,146,621,440 parameters of two bytes each (counted in the published files' headers).
 PUBLISHED_BYTES = 8_293_242_880
+# The parameters that --quantize makes smaller: 32 layers of 3,072 x (9,216 + 3,072 + 16,384 +
+# 8,192).
+PUBLISHED_LAYERS = 3_623_878_656
 # What a request needs beside the weights: a context of 8,192 tokens at 384 KiB each (keys and
 # values of 32 layers of 3,072 in two bytes) is 3.2 GB; activations of 17 crops are below 1 GB.
 WORKING_BYTES = 4_000_000_000
@@ -40,7 +49,7 @@ FILES = ["*.json", "*.safetensors"]  # no pickles, and no code
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def choose_model(name: str, device: str = "auto") -> str:
+def choose_model(name: str, device: str = "auto", quantize: str = "none") -> str:
     """The checkpoint for a name: for "auto" Phi-3-vision where an accelerator has room for it.
 
     Everywhere else "auto" is the embedded checkpoint. The choice and its reason are logged.
@@ -48,7 +57,8 @@ def choose_model(name: str, device: str = "auto") -> str:
     if name != "auto":
         return name
     chosen_device = choose_device(device)
-    needed = PUBLISHED_BYTES + WORKING_BYTES
+    saved = PUBLISHED_LAYERS * (2 - BYTES_PER_WEIGHT.get(quantize, 2))
+    needed = PUBLISHED_BYTES - int(saved) + WORKING_BYTES
     if chosen_device.type == "cpu":
         reason = "there is no CUDA or MPS device"
     elif (free := free_memory(chosen_device)) < needed:
@@ -61,37 +71,59 @@ def choose_model(name: str, device: str = "auto") -> str:
 
 
 def load_checkpoint(
-    name: str, device: str = "auto", dtype: str = "auto", attention: str = "auto"
+    name: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "auto",
+    quantize: str = "none",
 ) -> tuple[Phi3VForCausalLM, Phi3VProcessor]:
     """The network, on its device, and the processor of a checkpoint.
 
     name is "embedded", a directory, or a hub id. device is a torch device or "auto"; dtype
     "float32", "float16", "bfloat16" or "auto"; attention "flash_attention_2", "sdpa", "eager" or
-    "auto". Raises RequestError where the checkpoint cannot be had, does not fit the disk or the
-    memory, or a choice is not possible here.
+    "auto"; quantize "8bit", "4bit" or "none". Raises RequestError where the checkpoint cannot be
+    had, does not fit the disk or the memory, or a choice is not possible here.
     """
     folder = find_checkpoint(name)
     chosen_device = choose_device(device)
     chosen_dtype, dtype_reason = choose_dtype(chosen_device, dtype)
     chosen_attention = choose_attention(chosen_device, chosen_dtype, attention)
-    check_memory(folder, chosen_device, chosen_dtype)
+    check_quantization(quantize, chosen_device)
+    check_memory(folder, chosen_device, chosen_dtype, quantize)
     logger.info(
-        "Loading %s on %s in %s (%s) with %s attention.",
+        "Loading %s on %s in %s (%s) with %s attention%s.",
         name,
         chosen_device,
         str(chosen_dtype).removeprefix("torch."),
         dtype_reason,
         chosen_attention,
+        "" if quantize == "none" else f", the language model's weights in {quantize}",
     )
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=chosen_dtype, attn_implementation=chosen_attention
+        folder,
+        dtype=chosen_dtype,
+        attn_implementation=chosen_attention,
+        **quantized_loading(quantize, chosen_device, chosen_dtype),
     )
-    return model.to(chosen_device).eval(), processor
+    return (model if quantize != "none" else model.to(chosen_device)).eval(), processor
+
+
+def check_choices(name: str, device: str, dtype: str, attention: str, quantize: str) -> None:
+    """Raise RequestError where load_checkpoint certainly would; quick, and downloads nothing."""
+    chosen_device = choose_device(device)
+    choose_attention(chosen_device, choose_dtype(chosen_device, dtype)[0], attention)
+    check_quantization(quantize, chosen_device)
+    find_folder(name)
 
 
 def find_checkpoint(name: str) -> Path:
     """The folder of a checkpoint, downloading a hub id's files unless they are in the cache."""
+    return find_folder(name) or download_checkpoint(name)
+
+
+def find_folder(name: str) -> Path | None:
+    """The folder of that name, None for a hub id; RequestError where it is neither."""
     folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name).expanduser()
     if folder.is_dir():
         if not any(folder.glob("*.safetensors")):
@@ -105,7 +137,7 @@ def find_checkpoint(name: str) -> Path:
             f"There is no checkpoint folder {name!r}; name an existing folder, a hub id such as "
             f"{PUBLISHED}, or {EMBEDDED}."
         )
-    return download_checkpoint(name)
+    return None
 
 
 def find_revision(folder: Path) -> str:
@@ -165,19 +197,22 @@ def check_disk(hub_id: str, needed: int) -> None:
         )
 
 
-def check_memory(folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+def check_memory(
+    folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
+) -> None:
     """Raise RequestError where the weights alone do not fit the device's free memory."""
-    parameters = 0
+    needed = 0
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118 (it is no dict)
-                parameters += torch.Size(weights.get_slice(name).get_shape()).numel()
-    needed, free = parameters * dtype.itemsize, free_memory(device)
+                count = torch.Size(weights.get_slice(name).get_shape()).numel()
+                needed += int(count * bytes_per_weight(name, dtype, quantize))
+    free = free_memory(device)
     if needed > free:
         raise RequestError(
             f"The weights need {gigabytes(needed)} as {str(dtype).removeprefix('torch.')} and "
-            f"{device} has {gigabytes(free)} free. Close other programs, choose a smaller --dtype, "
-            f"or use --model {EMBEDDED}."
+            f"{device} has {gigabytes(free)} free. Close other programs, choose a smaller --dtype "
+            f"or --quantize, or use --model {EMBEDDED}."
         )
 
 

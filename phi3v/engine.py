@@ -11,16 +11,19 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import GenerationConfig, StoppingCriteriaList
 
 from phi3v.answer import Answer, ReaderStreamer
 from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
 from phi3v.confidence import ChosenProbabilities
+from phi3v.memory import begin_peak, describe_shortage, is_shortage, read_peak, release
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
+from phi3v.model.replay import Replays
 from phi3v.pace import Pace
 from phi3v.prompt import build_prompt
-from phi3v.request import Chunk, Request
+from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
 from phi3v.reuse import Reuse, as_encoded
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ DEFAULT_REUSE_BYTES = 500_000_000
 # The share of a GPU's memory, free after loading, that is kept for it; a conversation with the
 # published sizes takes 384 KiB a token. A computer's own memory is for other programs too.
 SHARE_OF_GPU_MEMORY = 1 / 4
+# The share of that for the conversation that is being decoded by recorded steps.
+SHARE_OF_REPLAYS = 1 / 2
 
 
 class GenerationError(RuntimeError):
@@ -52,8 +57,9 @@ class Engine:
     """Answers requests with one network, one after the other in the order of arrival.
 
     Pictures and beginnings of conversations that were seen before are not computed again, as far
-    as `reuse_bytes` hold what was kept of them. new_tokens counts every token its network ever
-    decoded, whether or not somebody read it.
+    as `reuse_bytes` hold what was kept of them. `replay_bytes` are for keys and values at the
+    places of recorded steps (see phi3v.model.replay); 0 records none. new_tokens counts every
+    token its network ever decoded, whether or not somebody read it.
     """
 
     def __init__(
@@ -62,13 +68,15 @@ class Engine:
         processor: Phi3VProcessor,
         name: str,
         reuse_bytes: int = DEFAULT_REUSE_BYTES,
+        replay_bytes: int = 0,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
         self.name = name
         self.new_tokens = 0
+        replays = Replays(model.model, replay_bytes) if replay_bytes else None
         self.pace = Pace()
-        self.reuse = Reuse(model, processor, reuse_bytes)
+        self.reuse = Reuse(model, processor, reuse_bytes, replays)
         self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -108,7 +116,8 @@ class Engine:
 
         A chunk without text is a sign of life. Setting `stop` ends the answer within one token,
         with its statistics; closing the iterator does the same without. Raises RequestError before
-        any work where the request cannot be answered, GenerationError where generating fails.
+        any work where the request cannot be answered and later where the memory does not suffice,
+        GenerationError where generating fails.
         """
         answer = self._prepare(request, stop or threading.Event())
         self._start(answer)
@@ -116,12 +125,20 @@ class Engine:
             yield from self._read(answer)
         finally:
             answer.abandoned.set()
+        if isinstance(answer.error, RequestError):
+            raise answer.error
         if answer.error is not None:
             raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
         statistics = answer.statistics()
         self.pace.note(statistics)
         logger.info("%s", statistics)
-        yield Chunk("", statistics, answer.tokens())
+        yield Chunk("", statistics, tokens=answer.tokens())
+
+    def warm_up(self) -> None:
+        """Answer a small question, so that what is chosen, built or recorded once is there."""
+        turns = (Turn("user", "Hello", (Image.new("RGB", (336, 336)),)),)
+        for _ in self.stream(Request(turns, Sampling(max_new_tokens=4), num_crops=1)):
+            pass
 
     def _prepare(self, request: Request, stop: threading.Event) -> Answer:
         asked_at = time.perf_counter()
@@ -174,19 +191,30 @@ class Engine:
             torch.set_num_threads(1)
         while True:
             answer = self._waiting.get()
+            shortage = ""
             try:
+                answer.has_begun = True
                 if not answer.is_unwanted:
                     self._generate(answer)
             except Exception as error:  # whatever it is, it belongs to the reader
-                answer.error = error
-            finally:
-                answer.finished.set()
-                del answer  # or its images would stay until the next request
+                if is_shortage(error):
+                    shortage = str(error)
+                else:
+                    answer.error = error
+            if shortage:  # only now: the error itself held on to what did not fit
+                self.reuse.forget()
+                release(self.device)
+                answer.error = RequestError(describe_shortage(shortage, self.device))
+            answer.finished.set()
+            del answer  # or its images would stay until the next request
 
     def _generate(self, answer: Answer) -> None:
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
         answer.begun_at = time.perf_counter()
+        if self.device.index is not None and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # streams and recorded steps take the current one
+        begin_peak(self.device)
         with torch.inference_mode():
             features = self.reuse.encode(answer.pictures)
             key = self.reuse.identify(answer.input_ids, answer.pictures)
@@ -205,6 +233,7 @@ class Engine:
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)
+        answer.peak_memory = read_peak(self.device)
 
     def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
         self.new_tokens += 1
@@ -221,7 +250,7 @@ class Engine:
                 if answer.stop.is_set() and answer.new_tokens == 0:
                     return  # it has not begun: no need to wait for its turn
                 text = ""
-            yield Chunk(text)
+            yield Chunk(text, phase="answering" if answer.has_begun else "waiting")
             if answer.streamer.is_ended:
                 return
             answer.finished.wait(READ_INTERVAL)
@@ -233,15 +262,31 @@ def load(
     dtype: str = "auto",
     attention: str = "auto",
     reuse_bytes: int | None = None,
+    quantize: str = "none",
+    replay: bool = True,
 ) -> Engine:
     """An engine for a checkpoint: "embedded", a directory, or an id on the Hugging Face hub.
 
     reuse_bytes is how much it may keep for later requests; None is a quarter of what is free on a
-    GPU, and 500 MB elsewhere. The other arguments and the errors are load_checkpoint's.
+    GPU, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's weights
+    smaller, on CUDA. replay=False records no steps where they could be. The other arguments and
+    the errors are load_checkpoint's.
     """
-    model, processor = load_checkpoint(name, device, dtype, attention)
+    model, processor = load_checkpoint(name, device, dtype, attention, quantize)
     if reuse_bytes is None:
         is_gpu = model.device.type != "cpu"
         free = free_memory(model.device) if is_gpu else 0
         reuse_bytes = int(free * SHARE_OF_GPU_MEMORY) if is_gpu else DEFAULT_REUSE_BYTES
-    return Engine(model, processor, name, reuse_bytes)
+    problem = choose_replay(model.device, quantize, replay)
+    logger.info("Tokens are decoded %s.", problem or "by recorded steps (CUDA graphs)")
+    replay_bytes = 0 if problem else int(reuse_bytes * SHARE_OF_REPLAYS)
+    return Engine(model, processor, name, reuse_bytes - replay_bytes, replay_bytes)
+
+
+def choose_replay(device: torch.device, quantize: str, replay: bool) -> str:
+    """Why steps are not recorded, as the end of a sentence; empty where they are."""
+    if device.type != "cuda":
+        return f"one operation at a time: there are no CUDA graphs on {device.type}"
+    if quantize != "none":
+        return "one operation at a time: weights of fewer bits cannot be recorded"
+    return "" if replay else "one operation at a time: the GPU is lent for one answer only"

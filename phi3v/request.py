@@ -12,6 +12,7 @@ from PIL import Image
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
 FinishReason = Literal["end", "length", "stopped", "loop"]
+Phase = Literal["loading", "waiting", "answering"]
 
 
 class RequestError(ValueError):
@@ -84,6 +85,7 @@ class Statistics:
     finish_reason is "end" (by the network), "length" (cut at max_new_tokens), "loop" (it repeated
     itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the wait for
     other requests.
+    peak_memory is the most bytes the GPU's memory held meanwhile, weights included; None on others.
     """
 
     prompt_tokens: int
@@ -94,6 +96,7 @@ class Statistics:
     finish_reason: FinishReason
     reused_tokens: int = 0
     prompt_time: float = 0.0
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,11 @@ class Token:
 class Chunk:
     """A piece of an answer's text; the last one also carries statistics and all its tokens.
 
-    The token that ends an answer is not among them.
+    The token that ends an answer is not among them. phase says what is going on: the network is
+    being loaded, other requests come first, or this one is being answered.
     """
 
     text: str
     statistics: Statistics | None = None
+    phase: Phase = "answering"
     tokens: tuple[Token, ...] = ()

@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.decoding import GrowingCache
 from phi3v.model.image_processing import count_image_tokens, crop_grid
+from phi3v.model.replay import ReplayedCache, Replays
 
 # Features of a picture at 16 crops are 1,921 tokens of 6 KiB; a conversation of as many tokens
 # keeps 384 KiB for each (published sizes, two bytes a number). So the larger part is for those.
@@ -89,6 +90,11 @@ class Kept(Generic[Value]):
         while self.nbytes > self.budget:
             self.remove(next(iter(self._values)))
 
+    def clear(self) -> None:
+        """Let all values go."""
+        self._values.clear()
+        self.nbytes = 0
+
     def remove(self, key: bytes) -> None:
         """Let a value go, if it is there."""
         value = self._values.pop(key, None)
@@ -98,11 +104,19 @@ class Kept(Generic[Value]):
 class Reuse:
     """Keeps what one network computed, least recently used out first, within `budget` bytes.
 
-    encoded_images counts the pictures that ran through the vision tower.
+    encoded_images counts the pictures that ran through the vision tower. With `replays`, the
+    caches it gives are for steps that are recorded.
     """
 
-    def __init__(self, model: Phi3VForCausalLM, processor: Phi3VProcessor, budget: int) -> None:
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        processor: Phi3VProcessor,
+        budget: int,
+        replays: Replays | None = None,
+    ) -> None:
         self.model = model
+        self.replays = replays
         self.processor = processor
         self.encoded_images = 0
         features = int(budget * SHARE_OF_FEATURES)
@@ -175,7 +189,7 @@ class Reuse:
             common = count_common(prefix.key, key[:-1])
             if prefix.is_long == is_long and common > length:
                 best, length = prefix, common
-        cache = GrowingCache()
+        cache = GrowingCache() if self.replays is None else ReplayedCache(self.replays)
         if best is not None:
             self._prefixes.use(best.key.tobytes())
             for layer, (keys, values) in enumerate(best.layers):
@@ -186,12 +200,20 @@ class Reuse:
 
     def keep_prefix(self, key: np.ndarray, cache: GrowingCache) -> None:
         """Keep an answer's cache under its tokens' numbers (prompt and answer; surplus is cut)."""
+        cache.flush()
         key = key[: cache.get_seq_length()]
         for other in self._prefixes.values():
             if count_common(other.key, key) == len(other.key):
                 self._prefixes.remove(other.key.tobytes())
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         self._prefixes.put(key.tobytes(), Prefix(key, layers, self._is_long(len(key))))
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self._features.clear()
+        self._prefixes.clear()
+        if self.replays is not None:
+            self.replays.forget()
 
     def _is_long(self, length: int) -> bool:
         return length > self.model.config.original_max_position_embeddings

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention kernels; auto takes flash attention where installed on CUDA"
     )
+    quantize: Literal["none", "8bit", "4bit"] = Field(
+        "none",
+        description="language model's weights in fewer bits, for less GPU memory (CUDA only, needs "
+        "bitsandbytes, see requirements-cuda.txt)",
+    )
     num_crops: Literal["auto"] | int = Field(
         "auto",
         description="most 336 x 336 crops a picture is cut into: auto (16 for one picture, 4 for "

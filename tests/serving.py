@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from phi3v.settings import Settings
+from phi3v.starting import StartingEngine
 from phi3v.ui import build_page, launch_options
 from phi3v.ui.answering import StreamingEngine
 
 
 @contextmanager
-def serve(engine: StreamingEngine, settings: Settings | None = None) -> Iterator[str]:
+def serve(
+    engine: StreamingEngine | StartingEngine, settings: Settings | None = None
+) -> Iterator[str]:
     """Serve an engine's page; the value is its address."""
     settings = settings or Settings()
     page = build_page(engine, settings)

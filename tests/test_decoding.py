@@ -24,7 +24,7 @@ def _little_room(monkeypatch):
 
 def generate(network, cache, prompt_length, count):
     """Ids after a prompt, with the scores of each."""
-    ids = torch.arange(3, 3 + prompt_length)[None]
+    ids = 3 + torch.arange(prompt_length, device=network.device)[None] % 300
     output = network.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -55,8 +55,8 @@ def test_steps_give_the_logits_of_the_whole_network(network, dtype, prompt_lengt
 
 def test_steps_are_what_is_generated_with(network, monkeypatch):
     steps = []
-    monkeypatch.setattr("phi3v.model.modeling.step", lambda *args: steps.append(1) or real(*args))
     real = decoding.step
+    monkeypatch.setattr(decoding, "step", lambda *args: steps.append(1) or real(*args))
     with torch.inference_mode():
         generate(network.float(), GrowingCache(), prompt_length=5, count=10)
     assert len(steps) == 9  # the prompt brings the first token

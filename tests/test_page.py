@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from serving import serve
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.settings import Settings
+from phi3v.starting import StartingEngine
 
 pytestmark = pytest.mark.browser
 
@@ -400,6 +402,20 @@ def test_marks_of_the_chat_format_are_shown_as_typed(page: Page, red: Path) -> N
 
 def test_the_page_says_which_network_answers(page: Page) -> None:
     expect(page.get_by_text("Answers come from fake on cpu, float32.")).to_be_visible()
+
+
+def test_the_page_is_there_before_the_network(browser: Browser, engine: FakeEngine) -> None:
+    gate = threading.Event()
+    with serve(StartingEngine(lambda: gate.wait() and engine, "fake")) as url:
+        page = browser.new_page()
+        open_page(page, url)
+        expect(page.get_by_text("fake is being loaded")).to_be_visible()
+        page.locator("tr:visible").filter(has_text="Describe this image.").click()
+        expect(figures(page)).to_contain_text("The network is still being loaded")
+        gate.set()
+        expect(messages(page).last).to_contain_text("Describe this image.")
+        expect(page.get_by_text("Answers come from fake on cpu, float32.")).to_be_visible()
+        page.close()
 
 
 def test_the_page_loads_nothing_from_elsewhere(browser: Browser, url: str) -> None:

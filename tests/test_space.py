@@ -131,3 +131,16 @@ def test_help_needs_no_network() -> None:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "--max-new-tokens" in output
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    output = subprocess.run(
+        [sys.executable, "-X", "importtime", "app.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    imported = {line.rpartition("|")[2].strip() for line in output.splitlines()}
+    assert "pydantic" in imported
+    assert imported.isdisjoint({"torch", "gradio", "transformers", "numpy"})

@@ -9,7 +9,7 @@ from phi3v.tasks import COMPARE, DESCRIBE, DETAILS, OCR, TASKS, Task, presets_of
 COMMANDS: Final = {task.name: task for task in TASKS}
 CHAT: Final = "chat"
 # Flags that app.py has too; their variables (PHI3V_MODEL, ...) count here as well.
-SHARED: Final = ("model", "device", "dtype", "attention", "max_new_tokens")
+SHARED: Final = ("model", "device", "dtype", "attention", "quantize", "max_new_tokens")
 
 EPILOG: Final = """\
 On a terminal answers stream as text; into a pipe each page is one line of JSON (--plain and --json
@@ -95,6 +95,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--dtype", help="auto, bfloat16, float16, float32")
     group.add_argument("--attention", help="auto, flash_attention_2, sdpa, eager")
+    group.add_argument("--quantize", help="none, 8bit, 4bit (CUDA only)")
     group = parser.add_argument_group("answer")
     group.add_argument(
         "--detail", choices=tuple(DETAILS), default="auto", help="how closely to look (auto)"

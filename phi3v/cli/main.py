@@ -106,8 +106,9 @@ def open_engine(settings: "Settings") -> tuple["Engine", str]:
     from phi3v.engine import load
 
     logging.disable_progress_bar()
-    name = choose_model(settings.model, settings.device)
-    engine = load(name, settings.device, settings.dtype, settings.attention, settings.reuse_bytes)
+    name = choose_model(settings.model, settings.device, settings.quantize)
+    choices = (settings.device, settings.dtype, settings.attention)
+    engine = load(name, *choices, settings.reuse_bytes, settings.quantize)
     return engine, find_revision(find_checkpoint(name))
 
 

@@ -6,6 +6,7 @@ for bit, in about half as many operations. Legend: B rows, H heads, L tokens so 
 D text width.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,25 +80,37 @@ class GrowingCache(Cache):
         self._rotation: tuple[torch.Tensor, torch.Tensor] | None = None
         self._is_rotation_long = False
 
-    def get_rotation(self, model: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and signed sine, (1, E) each, of the next token's position.
-
-        They come from a table by the network's own rotary_emb, which chooses the RoPE factors by
-        the last position it is asked for.
-        """
+    def step(self, model: Any, input_ids: torch.Tensor) -> torch.Tensor:
+        """Run a Phi3Model over one more token, ids (B, 1), and append it: (B, 1, D)."""
+        cos, sin = self._find_rotation(model)
         position = self.get_seq_length()
-        limit = model.config.original_max_position_embeddings
+        rotation = cos[position : position + 1], sin[position : position + 1]
+        return step(model, input_ids, self.layers, rotation)
+
+    def flush(self) -> None:
+        """Bring all tokens into the layers, where they are already."""
+
+    def _find_rotation(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        position, limit = self.get_seq_length(), model.config.original_max_position_embeddings
         is_long = position >= limit
         table = self._rotation
         if table is None or position >= len(table[0]) or self._is_rotation_long != is_long:
             end = (position // ROOM + 1) * ROOM
-            positions = torch.arange(end if is_long else min(end, limit), device=like.device)
-            cos, sin = model.rotary_emb(like, positions[None])  # (1, L, E) each
-            first, second = sin[0].chunk(2, dim=-1)
-            # rotate_half negates the halves it swaps; negating their factors instead is the same
-            table = cos[0], torch.cat([-first, second], dim=-1)
+            table = rotation_table(model, end if is_long else min(end, limit))
             self._rotation, self._is_rotation_long = table, is_long
-        return table[0][position : position + 1], table[1][position : position + 1]
+        return table
+
+
+def rotation_table(model: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and signed sine, (length, E) each, of a Phi3Model's first positions.
+
+    They are by its own rotary_emb, which chooses the RoPE factors by the last position.
+    """
+    like = model.embed_tokens.weight
+    cos, sin = model.rotary_emb(like, torch.arange(length, device=like.device)[None])
+    first, second = sin[0].chunk(2, dim=-1)
+    # rotate_half negates the halves it swaps; negating their factors instead is the same
+    return cos[0], torch.cat([-first, second], dim=-1)
 
 
 def can_step(model: Any, input_ids: torch.Tensor, cache: Any) -> bool:
@@ -108,20 +121,29 @@ def can_step(model: Any, input_ids: torch.Tensor, cache: Any) -> bool:
     return (
         cache.get_seq_length() > 0
         and not model.training
-        and config._attn_implementation == "sdpa"
+        and config._attn_implementation in ("sdpa", "flash_attention_2")
         and config.num_key_value_heads == config.num_attention_heads
         and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
     )
 
 
-def step(model: Any, input_ids: torch.Tensor, cache: GrowingCache) -> torch.Tensor:
-    """Run a Phi3Model over one more token, ids (B, 1), and append it to the cache: (B, 1, D)."""
+def step(
+    model: Any,
+    input_ids: torch.Tensor,
+    layers: Sequence[Any],
+    rotation: tuple[torch.Tensor, torch.Tensor],
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Run a Phi3Model over one more token, ids (B, 1), and append it to layers: (B, 1, D).
+
+    rotation is the token's cosine and signed sine, (1, E) each. mask, (1, 1, 1, L), says where
+    keys are; None: everywhere.
+    """
     hidden_states = model.embed_tokens(input_ids)  # (B, 1, D)
-    rotation = cache.get_rotation(model, hidden_states)
-    for layer, kept in zip(model.layers, cache.layers, strict=True):
+    for layer, kept in zip(model.layers, layers, strict=True):
         attention = layer.self_attn
         states = attention.qkv_proj(normalize(layer.input_layernorm, hidden_states))
-        attended = attend(attention, states, kept, *rotation)  # (B, 1, D)
+        attended = attend(attention, states, kept, *rotation, mask)  # (B, 1, D)
         hidden_states = hidden_states + attention.o_proj(attended)
         output = layer.mlp(normalize(layer.post_attention_layernorm, hidden_states))
         hidden_states = hidden_states + output
@@ -129,7 +151,12 @@ def step(model: Any, input_ids: torch.Tensor, cache: GrowingCache) -> torch.Tens
 
 
 def attend(
-    attention: Any, states: torch.Tensor, kept: GrowingLayer, cos: torch.Tensor, sin: torch.Tensor
+    attention: Any,
+    states: torch.Tensor,
+    kept: Any,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """One token's attention to itself and all before it: (B, 1, 3HE) -> (B, 1, HE)."""
     rows, width = len(states), attention.head_dim
@@ -140,7 +167,7 @@ def attend(
     turning.copy_(turned)
     keys, values = kept.append(states[:, heads:])
     attended = functional.scaled_dot_product_attention(
-        states[:, :heads], keys, values, scale=attention.scaling
+        states[:, :heads], keys, values, mask, scale=attention.scaling
     )  # (B, H, 1, E)
     return attended.reshape(rows, 1, -1)
 

@@ -14,6 +14,7 @@ import gradio as gr
 
 from phi3v.images import open_image
 from phi3v.request import Chunk, Request, RequestError, Statistics
+from phi3v.starting import StartingEngine
 from phi3v.ui import words
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ MOST_SECONDS = 120
 
 # Text is shown this often, in seconds: a page cannot draw hundreds of tokens one by one.
 SHOW_INTERVAL = 0.05
+
+# What the line of figures says before there are any.
+PHASES = {"loading": words.LOADING, "waiting": words.WAITING, "answering": words.READING}
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
@@ -52,7 +56,7 @@ class StreamingEngine(Protocol):
         """Answer a request."""
 
 
-def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
+def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) -> Stream:
     """Build the function that answers a request; what it takes and gives can be pickled.
 
     A Space runs it in a process of its own, from which no exception but gr.Error comes back whole.
@@ -113,11 +117,13 @@ def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str],
                 yield text, describe_figures(chunk.statistics)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
-                yield text, words.READING if first is None else words.first_token(first)
+                yield text, PHASES[chunk.phase] if first is None else words.first_token(first)
 
 
 def describe_figures(statistics: Statistics) -> str:
     """Say an answer's figures in one line."""
+    peak = statistics.peak_memory
+    memory = [] if peak is None else [words.peak_memory(peak)]
     rate = f"{statistics.tokens_per_second:.1f} tokens/s"
     return " · ".join(
         (
@@ -125,6 +131,7 @@ def describe_figures(statistics: Statistics) -> str:
             rate if statistics.new_tokens > 1 else "1 token",
             f"{statistics.new_tokens} new tokens",
             words.prompt_tokens(statistics),
+            *memory,
             words.REASONS[statistics.finish_reason],
         )
     )

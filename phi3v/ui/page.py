@@ -5,7 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from phi3v.request import RequestError
 from phi3v.settings import Settings
+from phi3v.starting import StartingEngine
 from phi3v.tasks import EXAMPLES, TASKS
 from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, StreamingEngine, make_stream
@@ -17,10 +19,12 @@ from phi3v.ui.layout import CSS, lay_out_tab
 DELETE_CACHE = (600, 3600)
 # Small events (numbering, downloads) that run at once; answers have a line of their own.
 SMALL_EVENTS_AT_ONCE = 8
+# While the network is being loaded, pages ask this often whether it is there, in seconds.
+START_INTERVAL = 1
 
 
 def build_page(
-    engine: StreamingEngine, settings: Settings, on_gpu: OnGpu | None = None
+    engine: StreamingEngine | StartingEngine, settings: Settings, on_gpu: OnGpu | None = None
 ) -> gr.Blocks:
     """Build the page; launch it with launch_options.
 
@@ -28,9 +32,9 @@ def build_page(
     """
     stream = make_stream(engine, on_gpu)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
-        gr.Markdown(
-            f"# {words.TITLE}\n{words.SUBTITLE}\n\n{note_model(engine)}", elem_classes="note"
-        )
+        heading = gr.Markdown(write_heading(engine), elem_classes="note")
+        if isinstance(engine, StartingEngine):
+            follow_start(page, heading, engine)
         with gr.Tabs():
             for task in TASKS:
                 connect(task, lay_out_tab(task, settings), stream, settings)
@@ -67,10 +71,52 @@ def make_theme() -> gr.themes.Base:
     )
 
 
+def follow_start(page: gr.Blocks, heading: gr.Markdown, engine: StartingEngine) -> None:
+    """Keep the heading true while the network is being loaded, and once it is."""
+    timer = gr.Timer(START_INTERVAL)
+
+    def show() -> tuple[str, gr.Timer]:
+        is_starting = engine.is_starting  # before the heading is written: none is left behind
+        return write_heading(engine), gr.Timer(active=is_starting)
+
+    for event in (page.load, timer.tick):
+        event(
+            show,
+            None,
+            [heading, timer],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+
+def write_heading(engine: StreamingEngine | StartingEngine) -> str:
+    """What stands above the tabs: title, privacy, and who answers."""
+    return f"# {words.TITLE}\n{words.SUBTITLE}\n\n{note_start(engine)}"
+
+
+def note_start(engine: StreamingEngine | StartingEngine) -> str:
+    """Which network answers, or that it does not yet, or why it never will."""
+    if not isinstance(engine, StartingEngine):
+        return note_model(engine)
+    name = hide_folder(engine.name)
+    if engine.is_starting:
+        return words.LOADING_NOTE.format(name=name)
+    if engine.engine is None:
+        is_fixable = isinstance(engine.error, RequestError)
+        reason = engine.error if is_fixable else words.NOT_LOADED
+        return words.NOT_LOADED_NOTE.format(name=name, reason=reason)
+    return note_model(engine.engine)
+
+
+def hide_folder(name: str) -> str:
+    """A checkpoint's name; where a folder lies on the server is nobody's business."""
+    return Path(name).name if Path(name).is_dir() else name
+
+
 def note_model(engine: StreamingEngine) -> str:
     """Which network answers, on what, and what the embedded one cannot do."""
     dtype = str(engine.dtype).removeprefix("torch.")
-    # Where a folder lies on the server is nobody's business.
-    name = Path(engine.name).name if Path(engine.name).is_dir() else engine.name
+    name = hide_folder(engine.name)
     note = words.MODEL_NOTE.format(name=name, device=engine.device, dtype=dtype)
     return f"{note} {words.EMBEDDED_NOTE}" if engine.is_embedded else note

@@ -30,6 +30,7 @@ NUM_CROPS = "Detail (crops per picture)"
 NUM_CROPS_HINT = "More crops show smaller print and take longer."
 
 WAITING = "Waiting for its turn…"
+LOADING = "The network is still being loaded; the answer follows by itself…"
 READING = "Looking at the pictures…"
 UNANSWERED = "Not answered; the question is back in its box."
 BUSY = "An answer is being written: stop it first, or wait for its end."
@@ -45,6 +46,9 @@ REASONS = {
 }
 
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
+LOADING_NOTE = "**{name}** is being loaded; a question asked now is answered once it is there."
+NOT_LOADED_NOTE = "**{name}** could not be loaded: {reason}"
+NOT_LOADED = "the log says why."
 EMBEDDED_NOTE = (
     "It is the small network that comes with the app, to try everything without a GPU or a "
     "download: it names plain coloured shapes, tells two of them apart, and reads one or two large "
@@ -69,6 +73,11 @@ def prompt_tokens(statistics: Statistics) -> str:
     reused = f", {statistics.reused_tokens} kept from before" if statistics.reused_tokens else ""
     images = f"{statistics.image_tokens} of them image"
     return f"{statistics.prompt_tokens} in the prompt, {images}{reused}"
+
+
+def peak_memory(size: int) -> str:
+    """The most memory an answer took."""
+    return f"{size / 1e9:.1f} GB of GPU memory at most"
 
 
 def stopped(figures: str) -> str:

@@ -1,0 +1,66 @@
+"""An engine whose network is still being loaded: a page can be shown meanwhile.
+
+Knows when loading ends and how; knows neither what is loaded nor the page.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from phi3v.engine import SIGN_OF_LIFE_INTERVAL, Engine, GenerationError
+from phi3v.request import Chunk, Request, RequestError
+
+logger = logging.getLogger(__name__)
+
+
+class StartingEngine:
+    """Loads an engine in a thread of its own, and warms it up on CUDA; early requests wait for it.
+
+    name is the checkpoint's. The loaded engine is `engine`, None until then; what prevented it is
+    `error`.
+    """
+
+    def __init__(self, load: Callable[[], Engine], name: str) -> None:
+        self.name = name
+        self.engine: Engine | None = None
+        self.error: Exception | None = None
+        self._load = load
+        self._is_over = threading.Event()
+        threading.Thread(target=self._run, name="phi3v-load", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            engine = self._load()
+            if str(engine.device).startswith("cuda"):
+                engine.warm_up()
+            self.engine = engine
+            logger.info("%s is ready.", self.name)
+        except RequestError as error:
+            self.error = error
+            logger.error("%s", error)
+        except Exception as error:  # whatever it is, every request is told
+            self.error = error
+            logger.exception("%s could not be loaded.", self.name)
+        finally:
+            self._is_over.set()
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the network is neither in place nor given up."""
+        return not self._is_over.is_set()
+
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
+        """Answer as Engine.stream does, after chunks whose phase is "loading" until then.
+
+        Stopped before that, it ends without any figures.
+        Raises RequestError or GenerationError where the network could not be loaded.
+        """
+        while not self._is_over.wait(SIGN_OF_LIFE_INTERVAL):
+            if stop is not None and stop.is_set():
+                return
+            yield Chunk("", phase="loading")
+        if isinstance(self.error, RequestError):
+            raise RequestError(str(self.error)) from self.error
+        if self.engine is None:
+            raise GenerationError("The network could not be loaded.") from self.error
+        yield from self.engine.stream(request, stop)

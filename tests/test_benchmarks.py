@@ -1,0 +1,79 @@
+"""The benchmarks measure what they say; how much is not tested."""
+
+import pytest
+import torch
+from conftest import build_processor, build_random_network, golden_image
+
+from benchmarks.floor import bytes_per_token, measure_bandwidth
+from benchmarks.growth import (
+    Row,
+    Way,
+    draw_rows,
+    grow_images,
+    grow_turns,
+    grow_users,
+    make_ways,
+    read_rows,
+    take_median,
+    write_rows,
+)
+from phi3v import Engine
+
+ROWS = [Row("pictures", count, way, 0.5 / count, 7.0) for way in "ab" for count in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def engine():
+    processor = build_processor()
+    return Engine(build_random_network(processor, seed=0), processor, name="random")
+
+
+def test_what_grows_is_asked_for():
+    asked = []
+
+    def answer(turns):
+        asked.append((len(turns), sum(len(turn.images) for turn in turns)))
+        return "text", 0.5, 10.0
+
+    way = Way("a", "sdpa", answer)
+    for grow, axis, expected in (
+        (grow_images, "pictures", [(1, 1), (1, 2), (1, 4), (1, 8)]),
+        (grow_turns, "turns", [(2 * turn - 1, 1) for turn in range(1, 9)]),
+        (grow_users, "users at once", [(1, 1)] * 15),
+    ):
+        asked.clear()
+        rows = grow(way, lambda: None)
+        assert asked == expected
+        assert {row.axis for row in rows} == {axis}
+        assert all((row.first_token_seconds, row.tokens_per_second) == (0.5, 10) for row in rows)
+
+
+def test_both_ways_answer(engine):
+    engine.stop_token_ids = lambda: []
+    for way in make_ways(engine, num_crops=1, new_tokens=4):
+        rows = grow_turns(way, lambda: golden_image(40, 30))
+        assert len(rows) == 8
+        assert all(row.first_token_seconds > 0 for row in rows)
+
+
+def test_what_is_written_is_read_and_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="requirements-dev.txt has it")
+    write_rows(ROWS, tmp_path / "growth.csv", "a note, with a comma")
+    rows, note = read_rows(tmp_path / "growth.csv")
+    assert (rows, note) == (ROWS, "a note, with a comma")
+    draw_rows(rows, note, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_median_is_of_one_place():
+    rows = [Row("turns", 1, "a", seconds, 1.0) for seconds in (3.0, 1.0, 2.0)]
+    rows += [Row("turns", 1, "b", 9.0, 1.0), Row("turns", 2, "a", 9.0, 1.0)]
+    assert take_median(("turns", 1, "a"), rows).first_token_seconds == 2.0
+
+
+def test_a_token_reads_the_decoder_and_its_context(engine):
+    config = engine.model.config
+    decoder = 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32 + config.vocab_size * 32
+    assert bytes_per_token(engine, 0) == 4 * decoder
+    assert bytes_per_token(engine, 10) == 4 * decoder + 10 * 2 * 2 * 32 * 4
+    assert measure_bandwidth(torch.device("cpu"), size=1000, runs=1) > 0
