@@ -27,6 +27,7 @@ class Plan:
     threshold: float | None
     model: str
     revision: str
+    weights: str  # number type and quantization, which change an answer now and then
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def run(flags: Namespace, task: Task) -> int:
     found = find_or_refuse(task, flags.sources, flags.pages)
     engine, revision = open_engine(settings)
     preset = choose_preset(flags, task)
-    plan = make_plan(flags, preset, sampling, engine, revision)
+    weights = f"{engine.dtype} {settings.quantize}"
+    plan = make_plan(flags, preset, sampling, engine, revision, weights)
     tally = run_batch(flags, task, plan, engine, found, choose_printer(flags, plan, found[0]))
     if tally.skipped and not flags.quiet:
         note(f"{tally.skipped} of {tally.total} were in {flags.output} already.")
@@ -120,7 +121,12 @@ def choose_preset(flags: Namespace, task: Task) -> Preset:
 
 
 def make_plan(
-    flags: Namespace, preset: Preset, sampling: Sampling, engine: "Engine", revision: str
+    flags: Namespace,
+    preset: Preset,
+    sampling: Sampling,
+    engine: "Engine",
+    revision: str,
+    weights: str,
 ) -> "Plan":
     """How every request of this run is made."""
     from phi3v.cli.jobs import Plan
@@ -134,6 +140,7 @@ def make_plan(
         threshold=flags.confidence,
         model=engine.name,
         revision=revision,
+        weights=weights,
     )
 
 
