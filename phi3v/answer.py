@@ -6,41 +6,44 @@ Knows tokens, text and figures; knows nothing of the network.
 import queue
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from transformers import (
     GenerationConfig,
+    LogitsProcessorList,
     PreTrainedTokenizerFast,
     StoppingCriteria,
-    TextStreamer,
 )
+from transformers.generation.streamers import BaseStreamer
 
+from phi3v.confidence import ChosenProbabilities
+from phi3v.loops import WINDOW, find_loop
 from phi3v.prompt import Prompt
-from phi3v.request import FinishReason, Statistics
+from phi3v.request import FinishReason, Statistics, Token
 from phi3v.reuse import Picture
+from phi3v.spelling import Speller
 
-# What tokens that hold a line's end have in their names: as a byte, in byte-level alphabets, plain.
-LINE_ENDS = ("<0x0A>", "Ċ", "\n")
+# An answer is looked through for loops after every so many tokens.
+LOOP_INTERVAL = 16
+# A loop's last tokens stand there before; only then is its text looked at, which takes some 2 ms.
+LOOP_TAIL = 8
 
 
-class ReaderStreamer(TextStreamer):
-    """A TextStreamer whose text is made by the thread that reads it.
+class ReaderStreamer(BaseStreamer):
+    """A streamer whose text is made by the thread that reads it.
 
-    The thread that generates only puts its tokens down; making text of them, all of the line's
-    again for each, would cost a small network a tenth of its time.
+    The thread that generates only puts its tokens down; making text of them would cost a small
+    network a tenth of its time. before are the tokens of an answer that is gone on with.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        super().__init__(
-            tokenizer,
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, before: Iterable[int] = ()) -> None:
+        self.speller = Speller(tokenizer, before)
         self.is_ended = False
         self._is_prompt = True
         self._parts: queue.SimpleQueue[list[int] | None] = queue.SimpleQueue()
-        self._text = ""
 
     def put(self, value: torch.Tensor) -> None:
         """Take the prompt (1, T), which is left out, or a new token (1,)."""
@@ -65,21 +68,9 @@ class ReaderStreamer(TextStreamer):
         parts = [self._parts.get(timeout=timeout)]
         while not self._parts.empty():
             parts.append(self._parts.get())
+        self.is_ended = parts[-1] is None
         tokens = [token for part in parts if part is not None for token in part]
-        # A line's end empties TextStreamer's memory, wherever it comes: one token at a time, then.
-        names = "".join(self.tokenizer.convert_ids_to_tokens(tokens))
-        has_line_end = any(name in names for name in LINE_ENDS)
-        for group in [[token] for token in tokens] if has_line_end else [tokens]:
-            super().put(torch.tensor(group, dtype=torch.long))
-        if parts[-1] is None:
-            super().end()
-            self.is_ended = True
-        text, self._text = self._text, ""
-        return text
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        """Collect what TextStreamer would print."""
-        self._text += text
+        return "".join(map(self.speller.add, tokens))
 
 
 @dataclass(eq=False)
@@ -98,11 +89,16 @@ class Answer(StoppingCriteria):
     streamer: ReaderStreamer
     stop: threading.Event
     asked_at: float
+    ends_loops: bool = True
+    probabilities: ChosenProbabilities | None = None
+    is_looping: bool = False
+    new_ids: list[int] = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     has_begun: bool = False
     error: Exception | None = None
     reused_tokens: int = 0
+    begun_at: float = 0.0
     peak_memory: int | None = None
     new_tokens: int = 0
     last_token: int = -1
@@ -116,8 +112,20 @@ class Answer(StoppingCriteria):
             if self.new_tokens == 0:
                 self.first_token_at = self.last_token_at
             self.new_tokens += 1
-            self.last_token = int(input_ids[0, -1])
-        return torch.full((len(input_ids),), self.is_unwanted, device=input_ids.device)
+            self._note(int(input_ids[0, -1]))
+        is_over = self.is_unwanted or self.is_looping
+        return torch.full((len(input_ids),), is_over, device=input_ids.device)
+
+    def _note(self, token: int) -> None:
+        self.last_token = token
+        self.new_ids.append(token)
+        if self.probabilities is not None:
+            self.probabilities.note(token)
+        if self.ends_loops and self.new_tokens % LOOP_INTERVAL == 0:
+            ids = self.new_ids[-WINDOW:]
+            # a tokenizer's tokens have a character or more, seen as a whole
+            if repeats_tail(ids):
+                self.is_looping = find_loop(self.streamer.speller.spell(ids)) is not None
 
     @property
     def is_unwanted(self) -> bool:
@@ -135,11 +143,31 @@ class Answer(StoppingCriteria):
             tokens_per_second=(self.new_tokens - 1) / decoding_seconds if decoding_seconds else 0.0,
             finish_reason=self.finish_reason(),
             reused_tokens=self.reused_tokens,
+            prompt_time=max(0.0, self.first_token_at - self.begun_at),
             peak_memory=self.peak_memory,
         )
 
+    def watching(self) -> dict[str, LogitsProcessorList]:
+        """What `generate` is given besides where the request asks for probabilities."""
+        watcher = self.probabilities
+        return {"logits_processor": LogitsProcessorList([watcher])} if watcher else {}
+
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens whose text was read, without the one that ended the answer."""
+        ids = self.new_ids[:-1] if self.finish_reason() == "end" else self.new_ids
+        values = self.probabilities.values if self.probabilities else [None] * len(ids)
+        return tuple(map(Token, ids, self.streamer.speller.pieces, values))
+
     def finish_reason(self) -> FinishReason:
-        """Why it ended: the network ended it, the reader stopped it, or it was cut at its limit."""
+        """Why it ended: by the network, by repeating itself, at its limit, or by the reader."""
         if self.last_token in self.config.eos_token_id:
             return "end"
+        if self.is_looping:
+            return "loop"
         return "length" if self.new_tokens == self.config.max_new_tokens else "stopped"
+
+
+def repeats_tail(ids: list[int]) -> bool:
+    """Whether the last tokens stood there before, in this order."""
+    data = np.array(ids, np.int32).tobytes()
+    return data.find(data[-4 * LOOP_TAIL :]) < len(data) - 4 * LOOP_TAIL

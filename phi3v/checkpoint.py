@@ -3,6 +3,7 @@
 Knows files and hardware; knows nothing of requests or pages.
 """
 
+import hashlib
 import logging
 import platform
 import shutil
@@ -40,6 +41,8 @@ PUBLISHED_LAYERS = 3_623_878_656
 # What a request needs beside the weights: a context of 8,192 tokens at 384 KiB each (keys and
 # values of 32 layers of 3,072 in two bytes) is 3.2 GB; activations of 17 crops are below 1 GB.
 WORKING_BYTES = 4_000_000_000
+
+FINGERPRINT_BYTES = 2**20
 
 FILES = ["*.json", "*.safetensors"]  # no pickles, and no code
 
@@ -135,6 +138,23 @@ def find_folder(name: str) -> Path | None:
             f"{PUBLISHED}, or {EMBEDDED}."
         )
     return None
+
+
+def find_revision(folder: Path) -> str:
+    """What tells a checkpoint's state: the hub's commit, or a fingerprint of a folder's files.
+
+    Of large files the size, the beginning and the end count: other weights differ there too.
+    """
+    if folder.parent.name == "snapshots":
+        return folder.name
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            digest.update(f"{file.name} {size} ".encode() + content.read(FINGERPRINT_BYTES))
+            content.seek(max(0, size - FINGERPRINT_BYTES))
+            digest.update(content.read())
+    return digest.hexdigest()[:40]
 
 
 def download_checkpoint(hub_id: str) -> Path:

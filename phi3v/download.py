@@ -1,4 +1,4 @@
-"""From a public web address to a picture, without reaching what is not public.
+"""From a public web address to a file or a picture, without reaching what is not public.
 
 The one place that fetches what a user names: its size, its time, and every address on the way are
 checked. Knows nothing of the network or the page.
@@ -38,6 +38,18 @@ def fetch_image(
     redirect is checked like the first address. resolve turns a host name into the IP address to
     connect to; by default only public addresses come out. Raises RequestError.
     """
+    content, name = fetch_file(url, limit_bytes=limit_bytes, timeout=timeout, resolve=resolve)
+    return open_stream(io.BytesIO(content), name)
+
+
+def fetch_file(
+    url: str,
+    *,
+    limit_bytes: int = 20 * 2**20,
+    timeout: float = 20.0,
+    resolve: Resolve | None = None,
+) -> tuple[bytes, str]:
+    """Download a picture or PDF unopened: its bytes and its name; see fetch_image."""
     url = url.strip()
     try:
         content = asyncio.run(download(url, limit_bytes, timeout, resolve or resolve_public))
@@ -51,13 +63,17 @@ def fetch_image(
             "No picture could be loaded from that address: check it in the browser, or download "
             "the picture and upload it."
         ) from error
-    return open_stream(io.BytesIO(content), Path(httpx.URL(url).path).name or httpx.URL(url).host)
+    return content, Path(httpx.URL(url).path).name or httpx.URL(url).host
 
 
 async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve) -> bytes:
     """Fetch the bytes behind an address; see fetch_image."""
     # Unpacking could pass the limit within one step, so nothing packed is asked for.
-    headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "phi3v/0.1"}
+    headers = {
+        "Accept": "image/*, application/pdf",
+        "Accept-Encoding": "identity",
+        "User-Agent": "phi3v/0.1",
+    }
     async with asyncio.timeout(timeout):
         for _ in range(MAX_REDIRECTS + 1):
             address = check_address(url)

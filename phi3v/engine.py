@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from transformers import GenerationConfig, StoppingCriteriaList
 
 from phi3v.answer import Answer, ReaderStreamer
 from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
+from phi3v.confidence import ChosenProbabilities
 from phi3v.memory import begin_peak, describe_shortage, is_shortage, read_peak, release
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
 from phi3v.model.replay import Replays
+from phi3v.pace import Pace
 from phi3v.prompt import build_prompt
 from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
 from phi3v.reuse import Reuse, as_encoded
@@ -73,6 +75,7 @@ class Engine:
         self.name = name
         self.new_tokens = 0
         replays = Replays(model.model, replay_bytes) if replay_bytes else None
+        self.pace = Pace()
         self.reuse = Reuse(model, processor, reuse_bytes, replays)
         self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -106,7 +109,9 @@ class Engine:
         ids = {tokenizer.eos_token_id, *of_chat}
         return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
 
-    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
+    def stream(
+        self, request: Request, stop: threading.Event | None = None
+    ) -> Generator[Chunk, None, None]:
         """Answer a request: text as it comes, then one chunk with the statistics.
 
         A chunk without text is a sign of life. Setting `stop` ends the answer within one token,
@@ -125,8 +130,9 @@ class Engine:
         if answer.error is not None:
             raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
         statistics = answer.statistics()
+        self.pace.note(statistics)
         logger.info("%s", statistics)
-        yield Chunk("", statistics)
+        yield Chunk("", statistics, tokens=answer.tokens())
 
     def warm_up(self) -> None:
         """Answer a small question, so that what is chosen, built or recorded once is there."""
@@ -139,7 +145,7 @@ class Engine:
         prompt = build_prompt(request, self.processor, self.context_length)
         pictures = tuple(self.reuse.prepare(image, prompt.num_crops) for image in prompt.images)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
-        input_ids = torch.tensor([self.processor.tokenize(prompt.text, grids)])
+        ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
         sampling = request.sampling
         is_random = sampling.temperature > 0
         config = GenerationConfig(
@@ -151,8 +157,18 @@ class Engine:
             eos_token_id=self.stop_token_ids(),
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
-        streamer = ReaderStreamer(self.processor.tokenizer)
-        return Answer(prompt, input_ids, pictures, config, sampling.seed, streamer, stop, asked_at)
+        return Answer(
+            prompt,
+            torch.tensor([ids]),
+            pictures,
+            config,
+            sampling.seed,
+            ReaderStreamer(self.processor.tokenizer, prompt.answer_ids),
+            stop,
+            asked_at,
+            request.ends_loops,
+            ChosenProbabilities() if request.wants_probabilities else None,
+        )
 
     def _start(self, answer: Answer) -> None:
         """Hand the answer to the one thread that generates, starting it if there is none.
@@ -195,6 +211,7 @@ class Engine:
     def _generate(self, answer: Answer) -> None:
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
+        answer.begun_at = time.perf_counter()
         if self.device.index is not None and self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # streams and recorded steps take the current one
         begin_peak(self.device)
@@ -212,6 +229,7 @@ class Engine:
                 generation_config=answer.config,
                 streamer=answer.streamer,
                 stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
+                **answer.watching(),
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)

@@ -21,6 +21,7 @@ MAX_PIXELS: Final = 64_000_000
 # Pillow opens more than these, among them PostScript, which runs an interpreter on the file.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
 READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
+ORIENTATION: Final = 0x0112  # the EXIF tag
 # What Pillow's decoders raise on broken files: each format has its own.
 DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
@@ -45,6 +46,23 @@ def open_image(source: ImageSource, name: str | None = None) -> Image.Image:
         raise RequestError(f"{name} is a folder: give a picture's file.") from error
 
 
+def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, int]:
+    """The (width, height) that open_image will give, without decoding the pixels.
+
+    A file that breaks off later than its header is not noticed. Raises RequestError.
+    """
+    if isinstance(source, Image.Image):
+        return source.size
+    path = Path(source)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            check_size(image, name or path.name)
+            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # 5 to 8 lie on a side
+            return image.size[::-1] if is_turned else image.size
+    except (Image.DecompressionBombError, *DECODE_ERRORS):
+        return open_image(source, name).size  # which says what is wrong
+
+
 def open_stream(file: BinaryIO, name: str) -> Image.Image:
     """Open a picture from an open binary file; see open_image."""
     try:
@@ -62,12 +80,8 @@ def open_stream(file: BinaryIO, name: str) -> Image.Image:
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
     """Decode a picture and bring it upright, to RGB, without metadata; see open_image."""
+    check_size(image, name)
     width, height = image.size
-    if width == 0 or height == 0:
-        raise RequestError(f"{name} is {width} x {height} pixels: give a picture that has some.")
-    if width * height > MAX_PIXELS:
-        found = f"{width:,} x {height:,} = {width * height:,} pixels"
-        raise RequestError(explain_size(name, found))
     try:
         image.load()
         upright = ImageOps.exif_transpose(image)
@@ -79,6 +93,16 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         ) from error
     rgb.info = {}
     return rgb
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    """Raise RequestError for a picture with no pixels or too many."""
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise RequestError(f"{name} is {width} x {height} pixels: give a picture that has some.")
+    if width * height > MAX_PIXELS:
+        found = f"{width:,} x {height:,} = {width * height:,} pixels"
+        raise RequestError(explain_size(name, found))
 
 
 def flatten(image: Image.Image) -> Image.Image:

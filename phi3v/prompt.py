@@ -12,13 +12,15 @@ from PIL import Image
 from phi3v.images import open_image
 from phi3v.model import Phi3VProcessor
 from phi3v.request import Request, RequestError, Turn
+from phi3v.spelling import Speller
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A conversation ready for the processor, with its size in tokens.
 
-    image_tokens are those of prompt_tokens that stand in image slots.
+    image_tokens are those of prompt_tokens that stand in image slots. answer_ids are the tokens of
+    an answer that is gone on with, behind the text; they are among prompt_tokens.
     """
 
     text: str
@@ -26,6 +28,7 @@ class Prompt:
     num_crops: int
     prompt_tokens: int
     image_tokens: int
+    answer_ids: tuple[int, ...] = ()
 
 
 def build_prompt(request: Request, processor: Phi3VProcessor, context_length: int) -> Prompt:
@@ -34,9 +37,14 @@ def build_prompt(request: Request, processor: Phi3VProcessor, context_length: in
     Raises RequestError where there is nothing to answer, an image cannot be read or cut, or prompt
     and max_new_tokens together are longer than context_length tokens.
     """
-    check_turns(request.turns)
-    images = tuple(open_image(image) for turn in request.turns for image in turn.images)
-    text = render_prompt(request.turns, processor)
+    answer = request.turns[-1] if request.is_continued and request.turns else None
+    turns = request.turns[:-1] if answer else request.turns
+    check_turns(turns)
+    images = tuple(open_image(image) for turn in turns for image in turn.images)
+    text = render_prompt(turns, processor)
+    answer_ids = read_answer(answer, processor) if answer else ()
+    if answer and not answer_ids:
+        text += disarm_markup(answer.text, processor)
     room = context_length - request.sampling.max_new_tokens
     sizes = [image.size for image in images]
     for num_crops in crop_choices(request.num_crops, sizes, processor):
@@ -44,10 +52,11 @@ def build_prompt(request: Request, processor: Phi3VProcessor, context_length: in
             text_tokens, image_tokens = processor.count_tokens(text, sizes, num_crops)
         except ValueError as error:
             raise RequestError(str(error)) from error
-        if text_tokens + image_tokens <= room:
-            return Prompt(text, images, num_crops, text_tokens + image_tokens, image_tokens)
+        prompt_tokens = text_tokens + image_tokens + len(answer_ids)
+        if prompt_tokens <= room:
+            return Prompt(text, images, num_crops, prompt_tokens, image_tokens, answer_ids)
     raise RequestError(
-        f"The conversation takes {text_tokens + image_tokens} tokens ({image_tokens} of them for "
+        f"The conversation takes {prompt_tokens} tokens ({image_tokens} of them for "
         f"{len(images)} images cut into at most {num_crops} crops each) and the answer may take "
         f"{request.sampling.max_new_tokens}; the context holds {context_length}. "
         "Use fewer images, a smaller num_crops or max_new_tokens, or start a new conversation."
@@ -66,6 +75,24 @@ def check_turns(turns: tuple[Turn, ...]) -> None:
                 f"A turn of the {turn.role} has {len(turn.images)} images; "
                 "only the user's turns can show images."
             )
+
+
+def read_answer(turn: Turn, processor: Phi3VProcessor) -> tuple[int, ...]:
+    """The tokens of an answer that is gone on with, if the turn has them and they are its text's.
+
+    Raises RequestError where the turn is not the assistant's or has images.
+    """
+    if turn.role != "assistant" or turn.images:
+        raise RequestError(
+            f"The last turn is the {turn.role}'s{' with images' if turn.images else ''}; only an "
+            "answer's text can be gone on with: ask a question instead."
+        )
+    tokenizer = processor.tokenizer
+    special = set(tokenizer.added_tokens_decoder)
+    if any(not 0 <= token < len(tokenizer) or token in special for token in turn.token_ids):
+        return ()
+    spelled = "".join(map(Speller(tokenizer).add, turn.token_ids))
+    return turn.token_ids if spelled == turn.text else ()
 
 
 def render_prompt(turns: tuple[Turn, ...], processor: Phi3VProcessor) -> str:

@@ -3,7 +3,7 @@
 Knows the words of a conversation and the figures of an answer; knows neither torch nor gradio.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
-FinishReason = Literal["end", "length", "stopped"]
+FinishReason = Literal["end", "length", "stopped", "loop"]
 Phase = Literal["loading", "waiting", "answering"]
 
 
@@ -23,12 +23,14 @@ class RequestError(ValueError):
 class Turn:
     """One message of a conversation; its images stand before its text.
 
-    Images are PIL images or paths of image files.
+    Images are PIL images or paths of image files. token_ids may hold an answer's own tokens, so
+    that going on with it goes on from exactly these; they count only while they spell its text.
     """
 
     role: Role
     text: str
     images: tuple[ImageSource, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,18 @@ class Sampling:
 class Request:
     """A conversation to be answered: its last turn is the user's.
 
-    num_crops is the most 336 x 336 crops an image is cut into; None lets the engine choose.
+    num_crops is the most 336 x 336 crops an image is cut into; None lets the engine choose. With
+    is_continued the last turn is an answer that was cut, and the new answer is what follows it,
+    max_new_tokens of it. wants_probabilities asks for the tokens' probabilities; ends_loops lets
+    an answer end that repeats itself for ever.
     """
 
     turns: tuple[Turn, ...]
     sampling: Sampling = Sampling()
     num_crops: int | None = None
+    is_continued: bool = False
+    wants_probabilities: bool = False
+    ends_loops: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,9 @@ class Statistics:
 
     Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
     tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
+    finish_reason is "end" (by the network), "length" (cut at max_new_tokens), "loop" (it repeated
+    itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the wait for
+    other requests.
     peak_memory is the most bytes the GPU's memory held meanwhile, weights included; None on others.
     """
 
@@ -84,17 +95,31 @@ class Statistics:
     tokens_per_second: float
     finish_reason: FinishReason
     reused_tokens: int = 0
+    prompt_time: float = 0.0
     peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A piece of an answer's text; the last one of an answer also carries its statistics.
+class Token:
+    """A token of an answer: its id, the text it completed, and how probable the network found it.
 
-    phase says what is going on: the network is being loaded, other requests come first, or this
-    one is being answered.
+    The probability, 0 to 1, is None unless the request asked for it.
+    """
+
+    id: int
+    text: str
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of an answer's text; the last one also carries statistics and all its tokens.
+
+    The token that ends an answer is not among them. phase says what is going on: the network is
+    being loaded, other requests come first, or this one is being answered.
     """
 
     text: str
     statistics: Statistics | None = None
     phase: Phase = "answering"
+    tokens: tuple[Token, ...] = ()

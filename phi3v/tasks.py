@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from phi3v.formats import OutputFormat
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
+
+# How closely pictures are looked at: num_crops by name; auto lets the engine choose.
+DETAILS: dict[str, int | None] = {"fast": 1, "balanced": 4, "fine": 16, "auto": None}
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -87,6 +91,123 @@ COMPARE = Task(
 )
 
 TASKS = (DESCRIBE, OCR, COMPARE)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A ready question of a task, and the format its answer is brought to.
+
+    prompt is worded for the published checkpoints. embedded_prompt is what the small network was
+    trained to answer instead, empty where it was not trained for anything like it (then the task's
+    own question is asked). A preset without a prompt asks what the user types.
+    """
+
+    name: str
+    task: Task
+    title: str
+    prompt: str
+    embedded_prompt: str = ""
+    output_format: OutputFormat = "text"
+
+    def wording(self, is_embedded: bool = False) -> str:
+        """The question for the embedded checkpoint or for a published one."""
+        if is_embedded:
+            return self.embedded_prompt or self.task.default_prompt
+        return self.prompt or self.task.default_prompt
+
+
+ONLY_TEXT = "Extract all text from the image. Answer with the text only."
+
+# The first of a task is its usual one. "Answer with ... only" keeps most commentary away; what
+# still comes is taken off by phi3v.cleaning.
+PRESETS = (
+    Preset(
+        "detailed",
+        DESCRIBE,
+        "Detailed description",
+        "Describe this image in detail: what it shows, where things are, colours, and any text.",
+        "Describe the image in detail.",
+        "markdown",
+    ),
+    Preset(
+        "caption",
+        DESCRIBE,
+        "Caption",
+        "Write a caption for this image: one sentence, and nothing else.",
+        "Describe this image in one sentence.",
+    ),
+    Preset(
+        "objects",
+        DESCRIBE,
+        "List of objects",
+        "List the objects in this image as a Markdown list: one line for each kind, with how many "
+        "there are and where. Answer with the list only.",
+        output_format="markdown",
+    ),
+    Preset(
+        "chart",
+        DESCRIBE,
+        "Chart or table",
+        "Analyse the chart or table in this image. Give its numbers as a Markdown table with a "
+        "header row, then say in two sentences what they show.",
+        output_format="markdown",
+    ),
+    Preset("question", DESCRIBE, "Your own question", "", output_format="markdown"),
+    Preset("text", OCR, "Text", ONLY_TEXT + " Keep its lines.", ONLY_TEXT),
+    Preset(
+        "markdown",
+        OCR,
+        "Markdown",
+        "Transcribe this image as Markdown: headings as headings, lists as lists, tables as "
+        "Markdown tables with a header row. Answer with the transcription only.",
+        ONLY_TEXT,
+        "markdown",
+    ),
+    Preset(
+        "json",
+        OCR,
+        "JSON (forms, receipts)",
+        "Read the names and values in this document and answer with one JSON object only, each "
+        "name with its value as a string, exactly as printed.",
+        ONLY_TEXT,
+        "json",
+    ),
+    Preset(
+        "csv",
+        OCR,
+        "CSV (tables)",
+        "Transcribe the table in this image as a Markdown table with a header row, every cell "
+        "exactly as printed. Answer with the table only.",
+        ONLY_TEXT,
+        "csv",
+    ),
+    Preset(
+        "differences",
+        COMPARE,
+        "Differences",
+        "Compare these images: list every difference, and then say in one sentence what is the "
+        "same.",
+        COMPARE.default_prompt,
+        "markdown",
+    ),
+)
+
+
+def presets_of(task: Task) -> tuple[Preset, ...]:
+    """A task's presets; the first is the usual one."""
+    return tuple(preset for preset in PRESETS if preset.task is task)
+
+
+def find_preset(task: Task, name: str = "") -> Preset:
+    """A task's preset by its name, or its usual one. Raises RequestError for an unknown name."""
+    presets = presets_of(task)
+    if not name:
+        return presets[0]
+    for preset in presets:
+        if preset.name == name:
+            return preset
+    known = ", ".join(preset.name for preset in presets)
+    raise RequestError(f"{task.title} has no preset {name!r}: choose one of {known}.")
 
 
 def build_request(

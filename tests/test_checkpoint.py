@@ -152,3 +152,19 @@ def test_a_checkpoint_loads_from_a_folder_and_says_how_in_one_line(
     assert processor.image_token_id == model.config.image_token_id
     (line,) = [record.message for record in caplog.records]
     assert line.endswith("on cpu in float32 (as asked) with eager attention.")
+
+
+def test_a_revision_is_the_hub_s_commit(tmp_path):
+    folder = tmp_path / "models--a--b" / "snapshots" / "abc123"
+    folder.mkdir(parents=True)
+    assert checkpoint.find_revision(folder) == "abc123"
+
+
+def test_a_folder_s_revision_changes_with_its_files(tmp_path):
+    weights = tmp_path / "model.safetensors"
+    (tmp_path / "config.json").write_text("{}")
+    weights.write_bytes(bytes(3 * 2**20))
+    before = checkpoint.find_revision(tmp_path)
+    assert checkpoint.find_revision(tmp_path) == before
+    weights.write_bytes(bytes(3 * 2**20 - 1) + b"x")
+    assert checkpoint.find_revision(tmp_path) != before

@@ -3,9 +3,19 @@
 import pytest
 from PIL import Image
 
+from phi3v.formats import FORMATS
 from phi3v.images import open_image
 from phi3v.request import RequestError, Sampling, Turn
-from phi3v.tasks import COMPARE, DESCRIBE, OCR, TASKS, build_request
+from phi3v.tasks import (
+    COMPARE,
+    DESCRIBE,
+    OCR,
+    PRESETS,
+    TASKS,
+    build_request,
+    find_preset,
+    presets_of,
+)
 
 PICTURE = Image.new("RGB", (4, 4))
 
@@ -62,3 +72,29 @@ def test_the_three_questions_of_the_tutorials_are_among_the_examples() -> None:
     assert "Could you please introduce this stock to me?" in questions
     assert "Help me get the title and author information of this book?" in questions
     assert "What is difference in this two images?" in questions
+
+
+def test_preset_names_are_unique_in_their_task() -> None:
+    for task in TASKS:
+        names = [preset.name for preset in presets_of(task)]
+        assert len(names) == len(set(names)) > 0
+
+
+def test_ocr_has_a_preset_for_every_format_under_its_name() -> None:
+    assert {preset.name for preset in presets_of(OCR)} == set(FORMATS)
+    assert all(preset.output_format == preset.name for preset in presets_of(OCR))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_every_preset_asks_something(preset, is_embedded) -> None:
+    assert preset.wording(is_embedded).strip()
+
+
+def test_without_a_name_the_usual_preset_is_found() -> None:
+    assert find_preset(OCR).name == "text"
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RequestError, match="OCR has no preset 'xml': choose one of text, markdown"):
+        find_preset(OCR, "xml")

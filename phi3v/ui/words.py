@@ -42,6 +42,7 @@ REASONS = {
     "end": "complete",
     "length": "cut at the longest answer allowed",
     "stopped": "stopped",
+    "loop": "ended because it repeated itself",
 }
 
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."

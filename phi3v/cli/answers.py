@@ -1,0 +1,111 @@
+"""One job answered: the request, the text as it comes, and the record of what came out."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from PIL import Image
+
+from phi3v.cleaning import clean_answer
+from phi3v.cli.jobs import Job, Plan
+from phi3v.confidence import uncertain_words
+from phi3v.engine import Engine
+from phi3v.formats import format_answer
+from phi3v.loops import cut_loop
+from phi3v.request import Chunk, Request
+from phi3v.tasks import OCR, Task, build_request
+
+Show = Callable[[str], None]
+
+NOTES = {
+    "length": "The answer was cut at max_new_tokens: allow more with --max-new-tokens.",
+    "loop": "The network repeated itself and was stopped; the repetition is left out.",
+}
+
+
+def answer_job(
+    job: Job, task: Task, plan: Plan, engine: Engine, compares_pixels: bool, show: Show
+) -> dict[str, Any]:
+    """Answer a job and return its record; show gets the text so far, again and again.
+
+    Raises RequestError where a page cannot be read or the request cannot be answered.
+    """
+    images = [page.open() for page in job.pages]
+    request = build_request(task, (), images, plan.question, plan.sampling, plan.num_crops)
+    request = replace(request, wants_probabilities=plan.threshold is not None)
+    text, last = write_answer(engine, request, task, show)
+    record = {**job.describe(), **format_record(text, last, task, plan)}
+    if compares_pixels:
+        record["differences"] = [
+            compare_pixels(number, *pair) for number, pair in enumerate(pairwise(images), 1)
+        ]
+    return record
+
+
+def write_answer(engine: Engine, request: Request, task: Task, show: Show) -> tuple[str, Chunk]:
+    """The whole text of an answer and its last chunk."""
+    text, last = "", Chunk("")
+    with closing(engine.stream(request)) as chunks:
+        for last in chunks:
+            text += last.text
+            if last.text:
+                show(clean_answer(text, is_whole=False) if task is OCR else text)
+    return text, last
+
+
+def format_record(text: str, last: Chunk, task: Task, plan: Plan) -> dict[str, Any]:
+    """What an answer is in its format, with its figures, the note and the uncertain words."""
+    statistics = last.statistics
+    assert statistics is not None, "a stream ends with its statistics"
+    if statistics.finish_reason == "loop":
+        text = cut_loop(text)
+    record: dict[str, Any] = {"text": text.strip(), "format": plan.output_format}
+    if task is OCR:
+        formatted = format_answer(text, plan.output_format)
+        record = {"text": formatted.text, "format": plan.output_format}
+        if formatted.problem:
+            record["problem"] = formatted.problem
+    record["finish_reason"] = statistics.finish_reason
+    if statistics.finish_reason in NOTES:
+        record["note"] = NOTES[statistics.finish_reason]
+    if plan.threshold is not None:
+        record["uncertain"] = find_uncertain(text, record["text"], last, plan.threshold)
+    record |= {"prompt_tokens": statistics.prompt_tokens, "new_tokens": statistics.new_tokens}
+    return record | {"model": plan.model, "revision": plan.revision}
+
+
+def find_uncertain(text: str, shown: str, last: Chunk, threshold: float) -> list[dict[str, Any]]:
+    """The uncertain words of an answer and where they are in the part of it that is shown.
+
+    start is None where the answer was brought to another form, as JSON is.
+    """
+    before = text.find(shown)
+    end = before + len(shown) if before >= 0 else len(text)
+    return [
+        {
+            "word": word.text,
+            "start": word.start - before if before >= 0 else None,
+            "probability": round(word.probability, 4),
+        }
+        for word in uncertain_words(last.tokens, threshold)
+        if word.start >= before and word.end <= end
+    ]
+
+
+def compare_pixels(number: int, first: Image.Image, second: Image.Image) -> dict[str, Any]:
+    """What the pixels of picture `number` and the next say; boxes are in pixels of the first."""
+    from phi3v.difference import compare_pictures
+
+    found = compare_pictures(first, second)
+    scale = first.width / found.first.width
+    return {
+        "pictures": [number, number + 1],
+        "verdict": found.verdict,
+        "similarity": round(found.similarity, 4),
+        "regions": [
+            {"number": region.number, "box": [round(side * scale) for side in region.box]}
+            for region in found.regions
+        ],
+    }

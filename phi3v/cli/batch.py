@@ -1,0 +1,119 @@
+"""A run over many pages: what is done is skipped, what fails is told, the others go on."""
+
+import time
+from argparse import Namespace
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phi3v.cli.answers import answer_job
+from phi3v.cli.jobs import Job, Plan, find_jobs
+from phi3v.cli.printing import Printer, note
+from phi3v.cli.results import ResultsFile
+from phi3v.documents import Problem
+from phi3v.engine import Engine
+from phi3v.request import RequestError
+from phi3v.tasks import COMPARE, Task
+
+
+@dataclass
+class Tally:
+    """What became of the pages of a run."""
+
+    total: int
+    answered: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def at(self) -> int:
+        """How many have had their turn."""
+        return self.answered + self.skipped + self.failed
+
+
+def run_batch(
+    flags: Namespace,
+    task: Task,
+    plan: Plan,
+    engine: Engine,
+    found: tuple[list[Job], list[Problem]],
+    printer: Printer,
+) -> Tally:
+    """Answer all jobs; see Tally. Raises RequestError where the results' file is not usable."""
+    jobs, problems = found
+    tally = Tally(len(jobs) + len(problems))
+    for problem in problems:
+        tally.failed += 1
+        record = {"name": problem.name, "source": problem.source, "error": problem.message}
+        tell_failure(flags, printer, record)
+    opened = ResultsFile(Path(flags.output)) if flags.output else nullcontext()
+    with opened as results:
+        for job in jobs:
+            run_job(job, flags, task, plan, engine, printer, results, tally)
+    return tally
+
+
+def run_job(
+    job: Job,
+    flags: Namespace,
+    task: Task,
+    plan: Plan,
+    engine: Engine,
+    printer: Printer,
+    results: ResultsFile | None,
+    tally: Tally,
+) -> None:
+    """Answer one job, unless the results have it already."""
+    key = job.key(plan)
+    if results is not None and results.take(key):
+        tally.skipped += 1
+        return
+    begun = time.perf_counter()
+    known = results.find(key) if results is not None else None
+    try:
+        if known is not None:  # an equal picture was answered before
+            record = {**known, **job.describe()}
+            record.pop("key")
+        else:
+            printer.begin(job.name)
+            pixels = task is COMPARE and not flags.no_pixels
+            record = answer_job(job, task, plan, engine, pixels, printer.show)
+    except RequestError as error:
+        tally.failed += 1
+        tell_failure(flags, printer, {**job.describe(), "error": str(error)})
+        return
+    if results is not None:
+        results.append(key, record)
+    printer.finish(record)
+    tally.answered += 1
+    if not flags.quiet and (tally.total > 1 or results is not None):
+        seconds = time.perf_counter() - begun
+        note(f"[{tally.at}/{tally.total}] {job.name}: {describe_end(record)}, {seconds:.1f} s")
+
+
+def describe_end(record: dict[str, Any]) -> str:
+    """How an answer ended, in a word or two."""
+    words = {"length": "cut", "loop": "repeated itself", "stopped": "stopped", "end": "done"}
+    return f"{words[record['finish_reason']]}, {record['new_tokens']} tokens"
+
+
+def tell_failure(flags: Namespace, printer: Printer, record: dict[str, Any]) -> None:
+    """Tell what failed: as a record for programs, else in words for people."""
+    if flags.writes_json and not flags.output:
+        printer.finish(record)
+    note(f"phi3v: {record['error']}")
+
+
+def find_or_refuse(task: Task, sources: list[str], pages: str) -> tuple[list[Job], list[Problem]]:
+    """The jobs of a run. Raises RequestError where there is none, or too little to compare."""
+    jobs, problems = find_jobs(task, sources, pages)
+    if not jobs:
+        raise RequestError("\n".join(problem.message for problem in problems))
+    if task is COMPARE and (problems or len(jobs[0].pages) < 2):
+        told = [problem.message for problem in problems]
+        count = len(jobs[0].pages)
+        raise RequestError(
+            "\n".join([*told, f"{count} can be read, and two are needed to compare: name more."])
+        )
+    return jobs, problems

@@ -1,0 +1,101 @@
+"""A conversation on a terminal: questions in lines, answers as they come."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from PIL import Image
+
+from phi3v.cli.printing import disarm
+from phi3v.documents import Problem, find_pages
+from phi3v.engine import Engine
+from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
+
+HELP = """\
+Write a question and press Enter; Ctrl-C stops an answer, Ctrl-D or /quit ends.
+/add FILE   show a picture, a PDF's pages or a web address with the next question
+/clear      begin a new conversation
+/save FILE  write the conversation, with its pictures, to a .zip
+"""
+
+
+def chat(
+    engine: Engine,
+    images: Sequence[Image.Image],
+    sampling: Sampling,
+    num_crops: int | None,
+    revision: str,
+) -> None:
+    """Ask and answer until the end of standard input."""
+    turns: tuple[Turn, ...] = ()
+    pending: tuple[ImageSource, ...] = tuple(images)
+    is_terminal = sys.stdin.isatty()
+    if is_terminal:
+        print(f"{engine.name}, {len(pending)} pictures. /help tells more.", file=sys.stderr)
+    while (line := read_line(is_terminal)) is not None:
+        command, _, argument = line.strip().partition(" ")
+        try:
+            if command in ("/quit", "/exit"):
+                return
+            if command == "/help":
+                print(HELP, file=sys.stderr)
+            elif command == "/clear":
+                turns, pending = (), ()
+            elif command == "/add":
+                pending += open_all(argument.strip())
+            elif command == "/save":
+                save(Request(turns, sampling, num_crops), engine, revision, argument.strip())
+            elif line.strip() or pending:
+                question = Turn("user", line.strip(), pending)
+                text = say(engine, Request((*turns, question), sampling, num_crops))
+                turns, pending = (*turns, question, Turn("assistant", text)), ()
+        except RequestError as error:
+            print(f"phi3v: {error}", file=sys.stderr)
+
+
+def read_line(is_terminal: bool) -> str | None:
+    """The next line of standard input; None at its end."""
+    try:
+        return input("> " if is_terminal else "")
+    except EOFError:
+        return None
+
+
+def say(engine: Engine, request: Request) -> str:
+    """Print an answer as it comes; Ctrl-C ends it. Returns what was said."""
+    text = ""
+    try:
+        with closing(engine.stream(request)) as chunks:
+            for chunk in chunks:
+                text += chunk.text
+                print(disarm(chunk.text), end="", flush=True)
+    except KeyboardInterrupt:
+        print(" (stopped)", end="")
+    print(flush=True)
+    return text
+
+
+def open_all(source: str) -> tuple[Image.Image, ...]:
+    """All pictures of a file, folder or address. Raises RequestError."""
+    if not source:
+        raise RequestError("/add needs a file, a folder or a web address behind it.")
+    images = []
+    for page in find_pages([source]):
+        if isinstance(page, Problem):
+            raise RequestError(page.message)
+        images.append(page.open())
+    return tuple(images)
+
+
+def save(request: Request, engine: Engine, revision: str, name: str) -> None:
+    """Write the conversation to a file. Raises RequestError."""
+    from phi3v.export import Conversation, save_conversation
+
+    if not name:
+        raise RequestError("/save needs a file's name behind it, such as talk.zip.")
+    conversation = Conversation(
+        request.turns, engine.name, revision, request.sampling, request.num_crops
+    )
+    save_conversation(conversation, Path(name).expanduser())
+    print(f"Saved to {name}.", file=sys.stderr)

@@ -1,0 +1,155 @@
+"""From arguments to an exit code: settings, network, then a batch or a chat."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from phi3v.cli.arguments import CHAT, COMMANDS, SHARED, build_parser
+from phi3v.request import RequestError, Sampling
+from phi3v.tasks import DESCRIBE, DETAILS, OCR, Preset, Task, find_preset
+
+if TYPE_CHECKING:
+    from phi3v.cli.jobs import Plan
+    from phi3v.cli.printing import Printer
+    from phi3v.engine import Engine
+    from phi3v.settings import Settings
+
+DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code, see --help."""
+    flags = build_parser().parse_args(arguments)
+    try:
+        if flags.command == CHAT:
+            return talk(flags)
+        return run(flags, COMMANDS[flags.command])
+    except RequestError as error:
+        print(f"phi3v: {error}", file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        again = " Run the same command to go on." if getattr(flags, "output", None) else ""
+        print(f"\nphi3v: interrupted.{again}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def run(flags: Namespace, task: Task) -> int:
+    """Describe, read or compare; files that cannot be read are told before the network loads."""
+    from phi3v.cli.batch import find_or_refuse, run_batch
+    from phi3v.cli.printing import note
+
+    flags.writes_json = flags.json or not (flags.plain or sys.stdout.isatty())
+    settings = read_flags(flags)
+    sampling = read_sampling(flags, settings)
+    found = find_or_refuse(task, flags.sources, flags.pages)
+    engine, revision = open_engine(settings)
+    preset = choose_preset(flags, task)
+    weights = f"{engine.dtype} {settings.quantize}"
+    plan = make_plan(flags, preset, sampling, engine, revision, weights)
+    tally = run_batch(flags, task, plan, engine, found, choose_printer(flags, plan, found[0]))
+    if tally.skipped and not flags.quiet:
+        note(f"{tally.skipped} of {tally.total} were in {flags.output} already.")
+    if tally.failed:
+        note(f"phi3v: {tally.failed} of {tally.total} could not be read.")
+        return SOME_FAILED
+    return DONE
+
+
+def talk(flags: Namespace) -> int:
+    """Chat until its end."""
+    from phi3v.cli.chat import chat
+    from phi3v.documents import Problem, find_pages
+
+    settings = read_flags(flags)
+    sampling = read_sampling(flags, settings)
+    images = []
+    for page in find_pages(flags.sources, flags.pages):
+        if isinstance(page, Problem):
+            raise RequestError(page.message)
+        images.append(page.open())
+    engine, revision = open_engine(settings)
+    chat(engine, images, sampling, DETAILS[flags.detail], revision)
+    return DONE
+
+
+def read_flags(flags: Namespace) -> "Settings":
+    """The settings that app.py has too, from flags and environment. Raises RequestError."""
+    from pydantic import ValidationError
+
+    from phi3v.settings import Settings, describe_problem
+
+    given = {name: value for name in SHARED if (value := getattr(flags, name)) is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [
+            describe_problem(str(problem["loc"][0]), problem["msg"], problem["input"])
+            for problem in error.errors()
+        ]
+        raise RequestError("\n".join(["the settings cannot be used.", *problems])) from error
+
+
+def read_sampling(flags: Namespace, settings: "Settings") -> Sampling:
+    """How tokens are chosen. Raises RequestError for values out of range."""
+    return Sampling(settings.max_new_tokens, flags.temperature, flags.top_p, flags.seed)
+
+
+def open_engine(settings: "Settings") -> tuple["Engine", str]:
+    """The engine and its checkpoint's revision. Raises RequestError where it cannot be loaded."""
+    from transformers.utils import logging
+
+    from phi3v.checkpoint import choose_model, find_checkpoint, find_revision
+    from phi3v.engine import load
+
+    logging.disable_progress_bar()
+    name = choose_model(settings.model, settings.device, settings.quantize)
+    choices = (settings.device, settings.dtype, settings.attention)
+    engine = load(name, *choices, settings.reuse_bytes, settings.quantize)
+    return engine, find_revision(find_checkpoint(name))
+
+
+def choose_preset(flags: Namespace, task: Task) -> Preset:
+    """The preset that the flags name."""
+    if task is OCR:
+        return find_preset(OCR, flags.format)
+    return find_preset(task, flags.preset if task is DESCRIBE else "")
+
+
+def make_plan(
+    flags: Namespace,
+    preset: Preset,
+    sampling: Sampling,
+    engine: "Engine",
+    revision: str,
+    weights: str,
+) -> "Plan":
+    """How every request of this run is made."""
+    from phi3v.cli.jobs import Plan
+
+    return Plan(
+        command=flags.command,
+        question=flags.question.strip() or preset.wording(engine.is_embedded),
+        output_format=preset.output_format,
+        num_crops=DETAILS[flags.detail],
+        sampling=sampling,
+        threshold=flags.confidence,
+        model=engine.name,
+        revision=revision,
+        weights=weights,
+    )
+
+
+def choose_printer(flags: Namespace, plan: "Plan", jobs: list) -> "Printer":
+    """Nothing where a file takes the results, else JSON for programs or text for people."""
+    from phi3v.cli.printing import JsonPrinter, SilentPrinter, TextPrinter
+
+    if flags.output:
+        return SilentPrinter()
+    if flags.writes_json:
+        return JsonPrinter()
+    return TextPrinter(len(jobs) > 1, plan.output_format in ("text", "markdown"))

@@ -1,0 +1,75 @@
+"""Loops are found early, cut off, and told from what pictures really repeat."""
+
+import random
+
+import pytest
+
+from phi3v.loops import cut_loop, find_loop
+
+LINE = "The quick brown fox jumps over the lazy dog.\n"
+PARAGRAPH = "".join(f"Clause {name} of this agreement stays in force.\n" for name in "ABCDEFGH")
+
+LOOPS = {
+    "a line": "Title\n" + LINE * 15,
+    "a phrase": "In the beginning " + "there was the word and " * 15,
+    "a phrase in Hebrew": "כותרת\n" + "שלום לכל האנשים הטובים כאן\n" * 15,
+    "a paragraph": PARAGRAPH * 5,
+    "one word": "STOP " + "THE " * 60,
+    "a number": "Total 17 " + "0 " * 110,
+    "a character": "Hmm" + "m" * 300,
+    "an unfinished unit": LINE * 13 + LINE[:20],
+    "a table's row": "| a | b |\n|---|---|\n" + "| Open | 5.00 |\n" * 55,
+    "dots without end": "Chapter " + "." * 500,
+}
+GENUINE = {
+    "a column of equal prices": "Price list\n" + "$5.00\n" * 45,
+    "laughter": "He said: " + "ha " * 30 + "and left.",
+    "laughter at the end": "He said: " + "ha " * 40,
+    "a table of zeros": "| day | a | b | c |\n|---|---|---|---|\n" + "| 0 | 0 | 0 | 0 |\n" * 40,
+    "a table of yes and no": "| x | y |\n|---|---|\n" + "| yes | no |\n" * 45,
+    "a chorus": "Verse\n" + "Hey Jude, don't make it bad at all\n" * 6,
+    "lines on a blackboard": "I must not talk in class again.\n" * 10,
+    "a form in triplicate": PARAGRAPH * 3,
+    "dots of a table of contents": "Chapter 1 " + "." * 120 + " 7",
+    "blanks to fill in": "Name " + "_" * 90 + "\nStreet " + "_" * 90,
+    "a rule": "Title\n" + "=" * 200,
+    "a row of a table's rule": "| a |" * 20 + "\n" + "|---" * 40 + "|",
+    "a numbered list": "".join(f"{n}. wet paint on the wall\n" for n in range(1, 60)),
+    "equal ends of lines": "".join(f"Room {n}: closed for the winter\n" for n in range(60)),
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_is_found(name: str) -> None:
+    assert find_loop(LOOPS[name]) is not None
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_a_genuine_repeat_is_none_at_any_moment(name: str) -> None:
+    text = GENUINE[name]
+    assert [end for end in range(0, len(text) + 1, 7) if find_loop(text[:end])] == []
+
+
+def test_a_loop_is_named_with_its_unit_its_number_and_its_start() -> None:
+    loop = find_loop("Title\n" + LINE * 15)
+    assert loop is not None
+    assert (loop.unit, loop.repeats) == (LINE, 15)
+    assert loop.start in (5, 6)  # the line's end before it may count to it
+
+
+def test_a_cut_loop_is_said_once() -> None:
+    assert cut_loop("Title\n" + LINE * 15) == "Title\n" + LINE.rstrip()
+
+
+def test_a_text_without_a_loop_is_left_as_it_is() -> None:
+    assert cut_loop("ha ha ha \n") == "ha ha ha \n"
+
+
+def test_a_loop_is_found_behind_a_long_text() -> None:
+    rng = random.Random(0)
+    text = "".join(rng.choice("abcdefgh \n") for _ in range(20_000))
+    assert find_loop(text) is None
+    loop = find_loop(text + LINE * 300)
+    assert loop is not None
+    assert abs(loop.start - 20_000) < 3
