@@ -55,7 +55,7 @@ class Estimate:
 def estimate_request(request: Request, engine: Engine) -> Estimate:
     """Estimate a request that may lack its question yet. Raises RequestError for bad pictures."""
     sizes = [measure_image(image) for turn in request.turns for image in turn.images]
-    for num_crops in crop_choices(request.num_crops, len(sizes), engine.processor):
+    for num_crops in crop_choices(request.num_crops, sizes, engine.processor):
         estimate = estimate_at(request, engine, sizes, num_crops)
         if estimate.room >= 0:
             return estimate

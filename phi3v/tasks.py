@@ -56,6 +56,7 @@ DESCRIBE = Task(
         Example(("circle.png",), "Describe this image."),
         Example(("shapes.png",), "What do you see?"),
         Example(("revenue.png",), "Could you please introduce this stock to me?"),
+        Example(("garden.png",), "Describe the image and say where everything is."),
     ),
 )
 
@@ -72,6 +73,8 @@ OCR = Task(
         ),
         Example(("sign.png",), "Read the text in this image."),
         Example(("poster.png",), "What does it say?"),
+        Example(("receipt.png",), "Read the text in this image."),
+        Example(("table.png",), "Convert this table to Markdown."),
     ),
     is_verbatim=True,
 )
@@ -142,6 +145,7 @@ PRESETS = (
         "List of objects",
         "List the objects in this image as a Markdown list: one line for each kind, with how many "
         "there are and where. Answer with the list only.",
+        "List the objects.",
         output_format="markdown",
     ),
     Preset(
@@ -150,6 +154,7 @@ PRESETS = (
         "Chart or table",
         "Analyse the chart or table in this image. Give its numbers as a Markdown table with a "
         "header row, then say in two sentences what they show.",
+        "Write the numbers of this chart as a table.",
         output_format="markdown",
     ),
     Preset("question", DESCRIBE, "Your own question", "", output_format="markdown"),
@@ -160,7 +165,7 @@ PRESETS = (
         "Markdown",
         "Transcribe this image as Markdown: headings as headings, lists as lists, tables as "
         "Markdown tables with a header row. Answer with the transcription only.",
-        ONLY_TEXT,
+        "Extract the table from the image as Markdown.",
         "markdown",
     ),
     Preset(
@@ -178,7 +183,7 @@ PRESETS = (
         "CSV (tables)",
         "Transcribe the table in this image as a Markdown table with a header row, every cell "
         "exactly as printed. Answer with the table only.",
-        ONLY_TEXT,
+        "Convert this table to Markdown.",
         "csv",
     ),
     Preset(
