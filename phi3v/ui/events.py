@@ -20,6 +20,7 @@ from phi3v.settings import Settings
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, write_answer
+from phi3v.ui.compare_view import connect_comparison
 from phi3v.ui.conversation import (
     Answer,
     Chat,
@@ -47,6 +48,8 @@ Shown = list[tuple[str, str | None]] | None
 def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     """Attach a tab's events to its components."""
     connect_pictures(tab, settings)
+    if tab.comparison is not None:
+        connect_comparison(tab.comparison, tab.pictures)
     begun = [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
     asked = [tab.chat, tab.pictures, tab.question]
     begin = partial(begin_answer, task)

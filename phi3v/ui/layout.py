@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 
 from phi3v.settings import Settings
-from phi3v.tasks import Task
+from phi3v.tasks import COMPARE, Task
 from phi3v.ui import words
+from phi3v.ui.compare_view import CompareView, lay_out_comparison
 from phi3v.ui.conversation import Answer, Chat
 
 CSS = """
@@ -43,6 +44,7 @@ class Tab:
     clear: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    comparison: CompareView | None = None
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
@@ -67,6 +69,10 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
             with gr.Column(scale=2, min_width=320):
                 pictures, address = lay_out_pictures()
                 sampling = lay_out_sampling(settings)
+            comparison = None
+            if task is COMPARE:
+                with gr.Column(scale=3, min_width=320):
+                    comparison = lay_out_comparison()
             with gr.Column(scale=3, min_width=320):
                 chatbot, figures = lay_out_chat(task)
                 question = gr.Textbox(
@@ -76,7 +82,7 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        examples, sampling,
+        examples, sampling, comparison,
     )  # fmt: skip
 
 

@@ -1,0 +1,133 @@
+"""Two pictures of the Compare tab beside the chat: slider, map of what changed, verdict in words.
+
+Measured in the pixels, not by the network, when the pictures change; it never waits for an answer,
+and no answer waits for it.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from phi3v.difference import compare_pictures, draw_map
+from phi3v.images import open_image
+from phi3v.request import RequestError
+from phi3v.ui import words
+from phi3v.ui.conversation import to_gallery
+
+logger = logging.getLogger(__name__)
+
+# Two at once for all users: each takes about a second of a core, and memory for two pictures.
+COMPARING: dict[str, Any] = {
+    "concurrency_id": "comparing",
+    "concurrency_limit": 2,
+    "trigger_mode": "always_last",
+    "api_visibility": "private",
+}
+
+Shown = list[tuple[str, str | None]] | None
+
+
+@dataclass(frozen=True)
+class CompareView:
+    """The components of the view; the choice of a pair shows once there is one to choose."""
+
+    first: gr.Dropdown
+    second: gr.Dropdown
+    verdict: gr.Markdown
+    slider: gr.ImageSlider
+    changes: gr.Image
+
+    @property
+    def outputs(self) -> list[gr.Component]:
+        """What a comparison writes to."""
+        return [self.first, self.second, self.verdict, self.slider, self.changes]
+
+
+def lay_out_comparison() -> CompareView:
+    """Place the view, empty."""
+    with gr.Row():
+        first, second = (
+            gr.Dropdown([], label=label, visible=False, min_width=100, filterable=False)
+            for label in (words.COMPARE_FIRST, words.COMPARE_SECOND)
+        )
+    verdict = gr.Markdown(words.COMPARE_EMPTY, elem_classes="verdict", min_height=48)
+    slider = gr.ImageSlider(
+        label=words.SLIDER,
+        interactive=False,
+        format="png",  # what is seen is what was measured
+        type="filepath",
+        height=300,
+        max_height=300,
+        buttons=["fullscreen"],
+        elem_classes="slider",
+    )
+    changes = gr.Image(
+        label=words.CHANGES,
+        interactive=False,
+        format="png",
+        height=300,
+        buttons=["fullscreen", "download"],
+        elem_classes="changes",
+    )
+    return CompareView(first, second, verdict, slider, changes)
+
+
+def connect_comparison(view: CompareView, pictures: gr.Gallery) -> None:
+    """Compare when the pictures, or the choice among them, change."""
+    inputs = [pictures, view.first, view.second]
+    shown_on = {"show_progress": "minimal", "show_progress_on": [view.changes]}
+    pictures.change(compare_shown, inputs, view.outputs, **shown_on, **COMPARING)
+    for chosen in (view.first, view.second):
+        chosen.input(compare_shown, inputs, view.outputs, **shown_on, **COMPARING)
+
+
+def compare_shown(shown: Shown, first: int | None, second: int | None) -> tuple[Any, ...]:
+    """Compare two of the pictures shown: the chosen ones, else the first two."""
+    files = [file for file, _ in shown or []]
+    if (shown or []) != to_gallery(files):  # about to be checked and numbered
+        return tuple(gr.skip() for _ in range(5))
+    pair = choose_pair(len(files), first, second)
+    choices = [(words.picture_name(i), i - 1) for i in range(1, len(files) + 1)]
+    pickers = tuple(
+        gr.Dropdown(choices, value=value, visible=len(files) > 2) for value in pair or (None, None)
+    )
+    if pair is None:
+        return *pickers, words.COMPARE_EMPTY, gr.ImageSlider(None, label=words.SLIDER), None
+    verdict, slider, changes = compare_pair(files, *pair)
+    names = [words.picture_name(i + 1) for i in pair]
+    return (
+        *pickers,
+        verdict,
+        gr.ImageSlider(slider, label=words.slider_label(*names)),
+        gr.Image(changes, label=words.changes_label(*names)),
+    )
+
+
+def choose_pair(count: int, first: int | None, second: int | None) -> tuple[int, int] | None:
+    """The two pictures (from 0) to compare: those chosen while they are there, else the first."""
+    if count < 2:
+        return None
+    if first is None or second is None or not (0 <= first < count and 0 <= second < count):
+        return 0, 1
+    return first, second
+
+
+def compare_pair(files: list[str], first: int, second: int) -> tuple[str, Any, Any]:
+    """The verdict on two pictures, the two for the slider, and the map of what changed."""
+    names = [words.picture_name(i + 1) for i in (first, second)]
+    if first == second:
+        return words.COMPARE_SAME_TWICE, None, None
+    try:
+        pictures = [
+            open_image(files[i], name) for i, name in zip((first, second), names, strict=True)
+        ]
+        difference = compare_pictures(*pictures)
+    except RequestError as error:
+        return words.NOT_COMPARED.format(reason=error), None, None
+    except Exception:
+        logger.exception("Two pictures could not be compared.")
+        return words.NOT_COMPARED.format(reason=words.BROKEN), None, None
+    changes = draw_map(difference) if difference.verdict != "different" else None
+    return words.verdict(difference, *names), (difference.first, difference.second), changes
