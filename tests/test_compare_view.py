@@ -9,8 +9,13 @@ from PIL import Image, ImageDraw
 import phi3v.ui.compare_view as compare_view
 from phi3v.difference import compare_pictures, draw_map
 from phi3v.ui import words
-from phi3v.ui.compare_view import choose_pair, compare_shown
+from phi3v.ui.compare_view import choose_pair
 from phi3v.ui.conversation import to_gallery
+
+
+def compare_shown(shown, first: int | None, second: int | None) -> tuple:
+    """What is shown of a comparison, nothing having been compared before."""
+    return compare_view.compare_shown((), shown, first, second)[1:]
 
 
 def draw(path: Path, dot: str = "red") -> str:
@@ -31,7 +36,7 @@ def files(tmp_path: Path) -> list[str]:
 def test_two_nearly_equal_pictures_are_told_and_the_place_is_named(files: list[str]) -> None:
     _, _, verdict, slider, changes = compare_shown(to_gallery(files[:2]), None, None)
     assert verdict.startswith("**Nearly the same**: Image 1 and Image 2 differ in one place")
-    assert "1: bottom right." in verdict
+    assert "Where: 1 bottom right." in verdict
     assert slider.label == "Image 1 | Image 2"
     assert changes.value is not None
 
@@ -107,7 +112,7 @@ def test_many_places_are_counted_and_the_first_named() -> None:
             ImageDraw.Draw(second).rectangle((x, y, x + 30, y + 30), fill="red")
     text = words.verdict(compare_pictures(first, second), "A", "B")
     assert "differ in 10 places" in text
-    assert text.endswith("8: bottom, and 2 more.")
+    assert "8 bottom, and 2 more." in text
 
 
 def test_the_map_is_grey_but_for_what_changed(files: list[str]) -> None:
@@ -115,3 +120,9 @@ def test_the_map_is_grey_but_for_what_changed(files: list[str]) -> None:
     assert len(set(drawn.getpixel((30, 30)))) == 1
     red, green, _ = drawn.getpixel((100, 70))
     assert red > green + 50
+
+
+def test_what_has_just_been_compared_is_not_compared_again(files: list[str]) -> None:
+    done, *_ = compare_view.compare_shown((), to_gallery(files), 0, 2)
+    assert compare_view.compare_shown(done, to_gallery(files), 0, 2) == (gr.skip(),) * 6
+    assert compare_view.compare_shown(done, to_gallery(files), 0, 1)[0] != done

@@ -33,6 +33,7 @@ Shown = list[tuple[str, str | None]] | None
 class CompareView:
     """The components of the view; the choice of a pair shows once there is one to choose."""
 
+    compared: gr.State
     first: gr.Dropdown
     second: gr.Dropdown
     verdict: gr.Markdown
@@ -42,7 +43,7 @@ class CompareView:
     @property
     def outputs(self) -> list[gr.Component]:
         """What a comparison writes to."""
-        return [self.first, self.second, self.verdict, self.slider, self.changes]
+        return [self.compared, self.first, self.second, self.verdict, self.slider, self.changes]
 
 
 def lay_out_comparison() -> CompareView:
@@ -71,33 +72,52 @@ def lay_out_comparison() -> CompareView:
         buttons=["fullscreen", "download"],
         elem_classes="changes",
     )
-    return CompareView(first, second, verdict, slider, changes)
+    return CompareView(gr.State(()), first, second, verdict, slider, changes)
 
 
 def connect_comparison(view: CompareView, pictures: gr.Gallery) -> None:
-    """Compare when the pictures, or the choice among them, change."""
-    inputs = [pictures, view.first, view.second]
-    shown_on = {"show_progress": "minimal", "show_progress_on": [view.changes]}
-    pictures.change(compare_shown, inputs, view.outputs, **shown_on, **COMPARING)
+    """Compare anew when another pair is chosen; for other pictures see compare_after."""
     for chosen in (view.first, view.second):
-        chosen.input(compare_shown, inputs, view.outputs, **shown_on, **COMPARING)
+        compare_on(chosen.input, view, pictures)
 
 
-def compare_shown(shown: Shown, first: int | None, second: int | None) -> tuple[Any, ...]:
-    """Compare two of the pictures shown: the chosen ones, else the first two."""
+def compare_after(event: Any, view: CompareView, pictures: gr.Gallery) -> None:
+    """Compare once an event that changes the pictures is over."""
+    compare_on(event.then, view, pictures)
+
+
+def compare_on(listen: Any, view: CompareView, pictures: gr.Gallery) -> None:
+    """Compare when something happens."""
+    listen(
+        compare_shown,
+        [view.compared, pictures, view.first, view.second],
+        view.outputs,
+        show_progress="minimal",
+        show_progress_on=[view.changes],
+        **COMPARING,
+    )
+
+
+def compare_shown(
+    compared: tuple[object, ...], shown: Shown, first: int | None, second: int | None
+) -> tuple[Any, ...]:
+    """Compare two of the pictures shown, the chosen ones or the first two, unless just done."""
     files = [file for file, _ in shown or []]
-    if (shown or []) != to_gallery(files):  # about to be checked and numbered
-        return tuple(gr.skip() for _ in range(5))
     pair = choose_pair(len(files), first, second)
+    task = (*files, pair)
+    if (shown or []) != to_gallery(files) or task == compared:  # yet to be checked, or done
+        return tuple(gr.skip() for _ in range(6))
     choices = [(words.picture_name(i), i - 1) for i in range(1, len(files) + 1)]
     pickers = tuple(
         gr.Dropdown(choices, value=value, visible=len(files) > 2) for value in pair or (None, None)
     )
     if pair is None:
-        return *pickers, words.COMPARE_EMPTY, gr.ImageSlider(None, label=words.SLIDER), None
+        empty = gr.ImageSlider(None, label=words.SLIDER), gr.Image(None, label=words.CHANGES)
+        return task, *pickers, words.COMPARE_EMPTY, *empty
     verdict, slider, changes = compare_pair(files, *pair)
     names = [words.picture_name(i + 1) for i in pair]
     return (
+        task,
         *pickers,
         verdict,
         gr.ImageSlider(slider, label=words.slider_label(*names)),

@@ -10,6 +10,8 @@ from phi3v.tasks import COMPARE, Task
 from phi3v.ui import words
 from phi3v.ui.compare_view import CompareView, lay_out_comparison
 from phi3v.ui.conversation import Answer, Chat
+from phi3v.ui.order import Order, lay_out_order
+from phi3v.ui.transfer import Transfer, lay_out_transfer
 
 CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
@@ -44,6 +46,8 @@ class Tab:
     clear: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    order: Order
+    transfer: Transfer
     comparison: CompareView | None = None
 
     @property
@@ -67,8 +71,9 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                pictures, address = lay_out_pictures()
+                pictures, order, address = lay_out_pictures()
                 sampling = lay_out_sampling(settings)
+                transfer = lay_out_transfer()
             comparison = None
             if task is COMPARE:
                 with gr.Column(scale=3, min_width=320):
@@ -82,7 +87,7 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        examples, sampling, comparison,
+        examples, sampling, order, transfer, comparison,
     )  # fmt: skip
 
 
@@ -93,6 +98,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
         height=360,
         buttons=["copy", "copy_all"],
         layout="bubble",
+        editable="user",
         feedback_options=None,
         render_markdown=not task.is_verbatim,
         placeholder=task.hint,
@@ -112,7 +118,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
         )
 
 
-def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
+def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
     """The pictures of a conversation, and the ways to add some."""
     pictures = gr.Gallery(
         label=words.PICTURES,
@@ -126,10 +132,11 @@ def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
         buttons=["fullscreen"],
         elem_classes="pictures",
     )
+    order = lay_out_order()
     address = gr.Textbox(
         label=words.ADDRESS, placeholder=words.ADDRESS_HINT, submit_btn=words.ADD, max_lines=1
     )
-    return pictures, address
+    return pictures, order, address
 
 
 def lay_out_examples(task: Task) -> gr.Dataset:
