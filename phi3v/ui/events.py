@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from phi3v.download import fetch_image
 from phi3v.images import open_image
+from phi3v.privacy import strip_file
 from phi3v.request import Request, RequestError, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import Task
@@ -147,13 +149,25 @@ def check_pictures(shown: Shown) -> Any:
     for file, caption in shown or []:
         try:
             # One with a caption has been read before.
-            picture = open_image(file) if caption is None else None
+            accepted.append(file if caption else keep_picture(file))
         except RequestError as error:
             warn(str(error))
-            continue
-        is_shown = picture is None or Path(file).suffix.lower() in SHOWN_BY_BROWSERS
-        accepted.append(file if is_shown else picture)
     return to_gallery(accepted)
+
+
+def keep_picture(file: str) -> object:
+    """What the page keeps of a new picture: its file without metadata, or its pixels alone.
+
+    Raises RequestError for one that cannot be read.
+    """
+    picture = open_image(file)
+    path = Path(file).resolve()
+    is_uploaded = path.is_relative_to(get_upload_folder())
+    if path.suffix.lower() in SHOWN_BY_BROWSERS and (not is_uploaded or strip_file(path)):
+        return file
+    if is_uploaded:
+        path.unlink(missing_ok=True)
+    return picture
 
 
 def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
