@@ -18,7 +18,8 @@ from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of, to_ga
 
 Shown = list[tuple[str, str | None]] | None
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Notes reach the page from the queue only.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def connect_order(order: Order, pictures: gr.Gallery, chat: gr.State) -> list[An
     def select(event: gr.SelectData, shown: Shown) -> tuple[Any, ...]:
         return event.index, *set_movers(event.index, len(shown or []))
 
-    pictures.select(select, pictures, movers, **QUIET)
+    pictures.select(select, pictures, movers, queue=False, **QUIET)
     return [
         button.click(
             partial(move_selected, step),
