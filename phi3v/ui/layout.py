@@ -22,6 +22,8 @@ CSS = """
 .pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
 /* Its label would lie on the first picture. */
 .pictures .grid-container { margin-top: var(--size-6); }
+/* As large as on the slider above it. */
+.block.changes .image-frame img { width: 100%; height: 100%; object-fit: contain; }
 /* The file input inside a button would be a control inside a control. */
 .pictures button input[type="file"] { display: none; }
 /* It offers to record videos, which no task takes. */
