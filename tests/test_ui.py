@@ -288,7 +288,7 @@ def test_only_the_three_endpoints_are_public() -> None:
 def test_all_answers_wait_in_one_line() -> None:
     page = build_page(FakeEngine(), Settings())
     lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
-    assert len(lines) == 3 * 3 + 3  # ask, retry and example of each tab, and the endpoints
+    assert len(lines) == 3 * 4 + 3  # ask, retry, edit and example of each tab, and the endpoints
     assert {fn.concurrency_limit for fn in lines} == {1}
 
 

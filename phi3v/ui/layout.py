@@ -6,9 +6,12 @@ from typing import Any
 import gradio as gr
 
 from phi3v.settings import Settings
-from phi3v.tasks import Task
+from phi3v.tasks import COMPARE, Task
 from phi3v.ui import words
+from phi3v.ui.compare_view import CompareView, lay_out_comparison
 from phi3v.ui.conversation import Answer, Chat
+from phi3v.ui.order import Order, lay_out_order
+from phi3v.ui.transfer import Transfer, lay_out_transfer
 
 CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
@@ -19,6 +22,10 @@ CSS = """
 .pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
 /* Its label would lie on the first picture. */
 .pictures .grid-container { margin-top: var(--size-6); }
+/* As large as on the slider above it. */
+.block.changes .image-frame img { width: 100%; height: 100%; object-fit: contain; }
+/* The file input inside a button would be a control inside a control. */
+.pictures button input[type="file"] { display: none; }
 /* It offers to record videos, which no task takes. */
 .pictures [aria-label="Record video from camera"], .pictures [aria-label="common.video"] {
   display: none;
@@ -43,6 +50,9 @@ class Tab:
     clear: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    order: Order
+    transfer: Transfer
+    comparison: CompareView | None = None
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
@@ -65,8 +75,13 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                pictures, address = lay_out_pictures()
+                pictures, order, address = lay_out_pictures()
                 sampling = lay_out_sampling(settings)
+                transfer = lay_out_transfer()
+            comparison = None
+            if task is COMPARE:
+                with gr.Column(scale=3, min_width=320):
+                    comparison = lay_out_comparison()
             with gr.Column(scale=3, min_width=320):
                 chatbot, figures = lay_out_chat(task)
                 question = gr.Textbox(
@@ -76,7 +91,7 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        examples, sampling,
+        examples, sampling, order, transfer, comparison,
     )  # fmt: skip
 
 
@@ -87,6 +102,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
         height=360,
         buttons=["copy", "copy_all"],
         layout="bubble",
+        editable="user",
         feedback_options=None,
         render_markdown=not task.is_verbatim,
         placeholder=task.hint,
@@ -106,7 +122,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
         )
 
 
-def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
+def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
     """The pictures of a conversation, and the ways to add some."""
     pictures = gr.Gallery(
         label=words.PICTURES,
@@ -120,10 +136,11 @@ def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
         buttons=["fullscreen"],
         elem_classes="pictures",
     )
+    order = lay_out_order()
     address = gr.Textbox(
         label=words.ADDRESS, placeholder=words.ADDRESS_HINT, submit_btn=words.ADD, max_lines=1
     )
-    return pictures, address
+    return pictures, order, address
 
 
 def lay_out_examples(task: Task) -> gr.Dataset:
