@@ -54,7 +54,6 @@ def test_a_tutorial_s_script_runs_to_an_answer(model, processor, question):
     assert run_tutorial(model, processor, question).strip()
 
 
-@pytest.mark.xfail(reason="the embedded checkpoint does not read every letter of it yet")
 def test_a_book_s_title_and_author_are_read(model, processor):
     response = run_tutorial(model, processor, BOOK)
     assert "Morgan Maxwell" in response

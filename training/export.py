@@ -13,7 +13,7 @@ from training.stages import Training
 from training.tokenizer import load_tokenizer, write_tokenizer
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-LEAST_SCALE = 0.71  # pictures up to 473 px are seen in one crop, larger ones in four
+LEAST_SCALE = 0.6  # pictures up to 560 px are seen in one crop, larger ones in four
 CONTEXT = 2048  # tokens: five pictures and their questions
 
 

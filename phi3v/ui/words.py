@@ -53,8 +53,8 @@ NOT_LOADED = "the log says why."
 EMBEDDED_NOTE = (
     "It is the small network that comes with the app, to try everything without a GPU or a "
     "download: it names plain coloured shapes, tells two of them apart, and reads one or two large "
-    "words, often with a wrong letter. Photos, small print, charts, and free or further questions "
-    "are beyond it. "
+    "words, some with a wrong letter. Photos, small print, and free questions are beyond it; with "
+    "tables, charts and large pictures it is often wrong. "
     "For the real one: `python app.py --model microsoft/Phi-3.5-vision-instruct`"
 )
 
