@@ -9,14 +9,14 @@ import torch
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
-from training.batches import IGNORED, IMAGE_SLOT, Pages, PromptEncoder, Questions
+from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
 from training.canvas import Dice, Picture, list_fonts
 from training.export import ASSETS, export
 from training.layouts import FOUR, FOUR_STRIP, SINGLE, choose_strip, cut_frames, view_picture
 from training.losses import Trainee
 from training.settings import Config, Stage, load_config
 from training.stages import Training
-from training.tokenizer import load_tokenizer, write_tokenizer
+from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
 
 SIZES = {"vision_width": 32, "vision_mlp": 64, "vision_layers": 3, "vision_heads": 2}
 SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}

@@ -15,11 +15,14 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from training.canvas import Dice, Sample
+from training.drills import Drills, Sentences, choose_mark, find_last
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
     SINGLE,
     SINGLE_STRIP,
+    TALL,
+    WIDE,
     Layout,
     Row,
     choose_strip,
@@ -31,22 +34,24 @@ from training.network import CELLS
 from training.settings import Stage
 from training.tasks import draw_sample
 from training.text import draw_page
-from training.tokenizer import SPACE
+from training.tokenizer import IGNORED
 
-IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
-FOUR_SHARE = 0.4  # of a batch's size, for pictures in four crops: they have 2.4 times the tokens
+CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6}  # of a batch's size
+CUT_WEIGHTS = {FOUR: 0.75, WIDE: 0.16, TALL: 0.09}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
-VERDICT_WEIGHT = 6.0
+VERDICT_WEIGHT = 3.0
 IMAGE_SLOT = -1  # stands for one image token in a row of token ids
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
 # for each kind of batch: a compiled layer is compiled once for each.
 LENGTHS = {
-    (1, SINGLE): (480, 320),
+    (1, SINGLE): (544, 320),
     (2, SINGLE): (784, 640),
-    (1, SINGLE_STRIP): (256, 128),
+    (1, SINGLE_STRIP): (272, 128),
     (2, SINGLE_STRIP): (416, 256),
     (1, FOUR): (1024, 760),
     (1, FOUR_STRIP): (352, 192),
+    (1, WIDE): (704, 456),
+    (1, TALL): (704, 456),
 }
 
 
@@ -70,6 +75,7 @@ class Batch:
     start: int  # no label stands before this position
     layout: Layout = SINGLE  # of every picture
     pages: Frames | None = None  # windows of dense pages, which keep the tower sharp
+    drills: Sentences | None = None  # pairs in words alone
 
 
 def stack_frames(rows: list[Row]) -> Frames:
@@ -157,12 +163,12 @@ class Questions(Dataset):
         stage: Stage,
         tokenizer: PreTrainedTokenizerFast,
         pages: Pages | None = None,
+        drills: Drills | None = None,
     ):
-        self.seed, self.stage, self.pages = seed, stage, pages
+        self.seed, self.stage, self.pages, self.drills = seed, stage, pages, drills
         self.encoder = PromptEncoder(tokenizer)
-        self.pad, self.colon, self.identical = tokenizer.convert_tokens_to_ids(
-            ["<|endoftext|>", ":", SPACE + "identical"]
-        )
+        self.pad = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+        self.marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in ".:"}
 
     def __len__(self) -> int:
         return self.stage.steps
@@ -170,33 +176,28 @@ class Questions(Dataset):
     def __getitem__(self, number: int) -> Batch:
         stage = self.stage
         rng = Dice(f"{self.seed}:questions:{number}", stage.breadth)
-        is_strip, rng.crops_across = rng.random() < stage.strips, 1
+        is_strip = rng.random() < stage.strips
         size = stage.strip_batch if is_strip else stage.batch
         tasks = {n: s for n, s in stage.tasks.items() if not (is_strip and n in WHOLE_TASKS)}
         # Single pictures only: the app shows several in one crop each.
         if rng.random() < stage.crops:
             tasks = {name: share for name, share in tasks.items() if name != "compare"}
-            rng.crops_across = 2
-            layout = FOUR_STRIP if is_strip else FOUR
-            samples, tops = self.draw(rng, tasks, layout, round(size * FOUR_SHARE))
+            grids = (FOUR_STRIP,) if is_strip else tuple(CUT_WEIGHTS)
+            layout = rng.choices(grids, [CUT_WEIGHTS.get(grid, 1.0) for grid in grids])[0]
+            size = round(size * CUT_SHARES[layout])
         else:
             is_pair = rng.random() * sum(tasks.values()) < tasks.get("compare", 0)
             tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
             layout = SINGLE_STRIP if is_strip else SINGLE
-            samples, tops = self.draw(rng, tasks, layout, size // 2 if is_pair else size)
+            size = size // 2 if is_pair else size
+        rng.grid = (layout.rows, layout.columns)
+        samples, tops = self.draw(rng, tasks, layout, size)
         batch = self.collate(samples, layout, tops)
-        return replace(batch, pages=self.pages[number]) if self.pages else batch
-
-    def find_verdict(self, labels: list[int]) -> int:
-        """Where an answer about a pair says, by its colon or full stop, whether they are identical.
-
-        One mark among some twenty tokens: learnt last, and asked for most.
-        """
-        last = max(i for i, label in enumerate(labels) if label == self.encoder.end)
-        tail = labels[:last]
-        if self.identical in tail[-3:]:
-            return max(i for i, label in enumerate(tail) if label == self.colon)
-        return last - 1
+        return replace(
+            batch,
+            pages=self.pages[number] if self.pages else None,
+            drills=self.drills[number] if self.drills else None,
+        )
 
     def draw(
         self, rng: random.Random, tasks: dict[str, float], layout: Layout, size: int
@@ -229,7 +230,10 @@ class Questions(Dataset):
             token_ids[row, :count] = torch.tensor(ids[:count])
             labels[row, :count] = torch.tensor(wanted[:count])
             if samples[row].task == "compare" and count == len(ids):
-                weights[row, self.find_verdict(wanted)] = VERDICT_WEIGHT
+                mark = self.encoder.tokenizer.convert_tokens_to_ids(
+                    choose_mark(samples[row].answer)
+                )
+                weights[row, find_last(wanted, mark)] = VERDICT_WEIGHT
         frames = [
             frame
             for sample, top in zip(samples, tops, strict=True)

@@ -75,8 +75,8 @@ class Dice(random.Random):
     """A random generator that knows how wide to draw.
 
     `breadth` is the share of choices made among everything; the others are made among what pictures
-    usually look like. `crops_across` is the number of crops along a picture's longer side. A plain
-    random.Random draws as wide as can be, for one crop.
+    usually look like. `grid` is the rows and columns of crops that pictures will be cut into. A
+    plain random.Random draws as wide as can be, for one crop.
     """
 
     def __new__(cls, seed: str, breadth: float) -> "Dice":  # noqa: D102
@@ -85,12 +85,17 @@ class Dice(random.Random):
     def __init__(self, seed: str, breadth: float):
         super().__init__(seed)
         self.breadth = breadth
-        self.crops_across = 1
+        self.grid = (1, 1)
+
+
+def get_grid(rng: random.Random) -> tuple[int, int]:
+    """Rows and columns of crops that what is drawn will be cut into."""
+    return getattr(rng, "grid", (1, 1))
 
 
 def count_crops(rng: random.Random) -> int:
     """Crops along the longer side of what is drawn."""
-    return getattr(rng, "crops_across", 1)
+    return max(get_grid(rng))
 
 
 def is_wide(rng: random.Random) -> bool:
@@ -151,6 +156,11 @@ class Paper:
 def choose_paper(rng: random.Random) -> Paper:
     """A canvas of a common or random size with a plain background and an ink that shows on it."""
     is_large = count_crops(rng) > 1
+    rows, columns = get_grid(rng)
+    if rows != columns:
+        longer = rng.randint(470, 1344)
+        sides = longer, round(longer / rng.uniform(2.0, 2.95))
+        return make_paper(rng, *(sides if columns > rows else sides[::-1]))
     if rng.random() < 0.7:
         width, height = rng.choice(LARGE_SIZES if is_large else SIZES)
     else:

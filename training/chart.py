@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from PIL import ImageDraw
 
 from training import text
-from training.canvas import Mark, Paper, Picture, Sample, choose_paper, load_font, mark_word
+from training.canvas import (
+    Mark,
+    Paper,
+    Picture,
+    Sample,
+    choose_paper,
+    count_crops,
+    load_font,
+    mark_word,
+)
 from training.colours import COLOURS, Rgb, distance, sample_colour
 from training.words import choose_word
 
@@ -102,7 +111,7 @@ def choose_series(rng: random.Random, held_out: bool) -> Series:
 def draw_chart(rng: random.Random, series: Series, held_out: bool) -> Picture:
     """Bars or a line, the values printed above them and the labels below."""
     paper = choose_paper(rng)
-    while paper.height > paper.width:
+    while paper.height > paper.width and count_crops(rng) == 1:
         paper = choose_paper(rng)
     image = paper.blank()
     draw = ImageDraw.Draw(image)

@@ -102,7 +102,8 @@ def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
     samples = []
     for index in range(count):
         rng = Dice(f"{SEED}:{task}:{index}", breadth)
-        rng.crops_across = 1 if task.startswith("two ") else 1 + index % 2
+        across = 1 if task.startswith("two ") else 1 + index % 2
+        rng.grid = (across, across)
         samples.append(TASKS[task](rng))
     return samples
 

@@ -58,6 +58,8 @@ SINGLE = Layout()
 SINGLE_STRIP = Layout(height=STRIP)
 FOUR = Layout(num_crops=4, rows=2, columns=2)
 FOUR_STRIP = Layout(num_crops=4, rows=2, columns=2, height=STRIP)
+WIDE = Layout(num_crops=4, rows=1, columns=2)
+TALL = Layout(num_crops=4, rows=2, columns=1)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 import torch
 from torch import Tensor, nn
 
-from training.batches import IGNORED, IMAGE_SLOT, Batch, Frames
+from training.batches import IMAGE_SLOT, Batch, Frames
+from training.drills import Sentences
 from training.layouts import NAME_IDS
-from training.network import CELLS, RARE, Network
+from training.network import RARE, Network
+from training.tokenizer import IGNORED
 
 
 class Trainee(nn.Module):
@@ -56,6 +58,18 @@ class Trainee(nn.Module):
         loss, f1 = self.name_cells(cells, frames.names)
         return {"loss": loss, "f1": f1}
 
+    def judge(self, sentences: Sentences) -> dict[str, Tensor]:
+        """Losses of the verdicts on pairs in words alone."""
+        network = self.network
+        hidden = network.decode(network.model.embed_tokens(sentences.token_ids))
+        answered = sentences.labels != IGNORED
+        logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
+        labels = sentences.labels[answered]
+        return {
+            "loss": nn.functional.cross_entropy(logits, labels),
+            "right": (logits.argmax(-1) == labels).float().mean().detach(),
+        }
+
     def answer(self, batch: Batch, frozen: bool, naming: float) -> dict[str, Tensor]:
         """Losses of answering; `naming` weighs the cell-naming loss against the answers'.
 
@@ -89,6 +103,3 @@ class Trainee(nn.Module):
             "right": right,
             "f1": f1,
         }
-
-
-assert CELLS * CELLS == 144

@@ -25,6 +25,7 @@ class Stage:
     final: float = 0.02
     naming: float = 0.3
     pages: int = 0
+    drills: int = 0
     strips: float = 0.0
     strip_batch: int = 32
     crops: float = 0.0

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
 from training.batches import Pages, Questions
+from training.drills import Drills
 from training.layouts import Layout
 from training.losses import Trainee
 from training.network import Network, Sizes
@@ -25,6 +26,7 @@ SAVE_SECONDS = 240
 WORKER_NICE = 10
 LOG_STEPS = 20
 WEIGHT_DECAY = 0.02
+DRILL_WEIGHT = 0.3  # of the loss of pairs in words alone
 PAGE_CELLS = 6  # windows of dense pages beside the questions
 PAGE_TASKS = {"plain": 0.1, "page": 0.9}
 
@@ -48,7 +50,8 @@ def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) ->
     pages = None
     if stage.pages:
         pages = Pages(seed, stage.steps, stage.pages, PAGE_CELLS, PAGE_TASKS, stage.breadth)
-    return Questions(seed, stage, tokenizer, pages)
+    drills = Drills(seed, stage.steps, stage.drills, tokenizer) if stage.drills else None
+    return Questions(seed, stage, tokenizer, pages, drills)
 
 
 def move(value: object, device: torch.device) -> object:
@@ -182,6 +185,10 @@ class Training:
                     pages = self.trainee.read_pages(batch.pages)
                     losses["loss"] = losses["loss"] + stage.naming * pages["loss"]
                     losses["pages"] = pages["f1"]
+                if batch.drills:
+                    drills = self.trainee.judge(batch.drills)
+                    losses["loss"] = losses["loss"] + DRILL_WEIGHT * drills["loss"]
+                    losses["drills"] = drills["right"]
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.trainee.parameters(), 1.0)
         factor = rate_factor(stage, self.step)

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from training.shapes import COLOURS, SHAPES
 
 SPACE = "▁"
+IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 WORDING = (
     *("background", "picture", "pictures", "image", "images", "photograph", "shows", "identical"),
     *("first", "second", "third", "left", "right", "top", "bottom", "centre", "middle"),
