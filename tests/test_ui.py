@@ -279,16 +279,17 @@ def test_the_note_on_a_real_network_has_no_excuses() -> None:
     assert note_model(engine) == "Answers come from **fake** on cpu, float32."
 
 
-def test_only_the_three_endpoints_are_public() -> None:
+def test_only_the_endpoints_are_public() -> None:
     page = build_page(FakeEngine(), Settings())
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert public == {"describe", "ocr", "compare"}
+    assert public == {"describe", "ocr", "compare", "chat", "estimate"}
 
 
 def test_all_answers_wait_in_one_line() -> None:
     page = build_page(FakeEngine(), Settings())
     lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
-    assert len(lines) == 3 * 3 + 3  # ask, retry and example of each tab, and the endpoints
+    # ask, retry and example of each tab, and the endpoints that answer
+    assert len(lines) == 3 * 3 + 4
     assert {fn.concurrency_limit for fn in lines} == {1}
 
 

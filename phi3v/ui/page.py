@@ -11,7 +11,7 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import EXAMPLES, TASKS
 from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, StreamingEngine, make_stream
-from phi3v.ui.endpoints import add_endpoint
+from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.events import connect
 from phi3v.ui.layout import CSS, lay_out_tab
 
@@ -38,8 +38,7 @@ def build_page(
         with gr.Tabs():
             for task in TASKS:
                 connect(task, lay_out_tab(task, settings), stream, settings)
-        for task in TASKS:
-            add_endpoint(task, stream, settings)
+        add_endpoints(engine, stream, settings)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
     return page
 

@@ -83,3 +83,25 @@ def peak_memory(size: int) -> str:
 def stopped(figures: str) -> str:
     """The line of figures of an answer that its user ended."""
     return f"{figures} · {REASONS['stopped']}"
+
+
+# What programs are told.
+TURNS = "turns"
+NO_TURNS = "There are no turns: send at least one, with the role user."
+NO_ESTIMATE = "The network is still being loaded, and its sizes are not known: try again soon."
+
+
+def bad_turns(place: str, problem: str) -> str:
+    """Where a conversation that a program sent is none."""
+    return (
+        f"The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
+        "role (user, assistant or system), text, and images (numbers of pictures)."
+    )
+
+
+def bad_numbers(named: list[int], count: int) -> str:
+    """That the turns of a conversation do not name the pictures that came with it."""
+    return (
+        f"The turns name the pictures {named}, and {count} came with the call: name each once, "
+        "in order, counted from 1."
+    )
