@@ -430,9 +430,14 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser, url: str) -> No
 @pytest.mark.parametrize("width", [390, 1600])
 def test_nothing_sticks_out_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
-    for tab in ("Describe", "OCR", "Compare"):
+    for tab, main in {
+        "Describe": "Ask",
+        "OCR": "Read",
+        "Conversation": "Ask",
+        "Compare": "Ask",
+    }.items():
         page.get_by_role("tab", name=tab).click()
-        expect(button(page, "Ask")).to_be_visible()
+        expect(button(page, main)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -208,10 +208,9 @@ def give_answer(
     """Write the answer to the last question; on an error say it, and leave the rest to the end."""
     answer = Answer(chat.ticket)
     try:
-        fixed_seed = None if seed is None or seed < 0 else seed
-        sampling = Sampling(int(max_new_tokens), temperature, top_p, fixed_seed)
-        crops = None if num_crops == "auto" else int(num_crops)
-        request = Request(chat.turns, sampling, crops)
+        request = Request(
+            chat.turns, *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops)
+        )
         with closing(write_answer(stream, request)) as pieces:
             for text, figures in pieces:
                 answer = replace(answer, text=text, figures=figures)
@@ -223,6 +222,15 @@ def give_answer(
     else:
         answer = replace(answer, is_complete=True)
         yield answer, show_answer(task, chat, answer.text), answer.figures
+
+
+def choose_sampling(
+    max_new_tokens: int, temperature: float, top_p: float, seed: int | None, num_crops: str
+) -> tuple[Sampling, int | None]:
+    """What a tab's settings say; no or a negative seed is another one each time."""
+    fixed_seed = None if seed is None or seed < 0 else seed
+    crops = None if num_crops == "auto" else int(num_crops)
+    return Sampling(int(max_new_tokens), temperature, top_p, fixed_seed), crops
 
 
 def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:

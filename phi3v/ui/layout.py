@@ -13,6 +13,7 @@ from phi3v.ui.conversation import Answer, Chat
 CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
 .figures { min-height: 1.6em; }
+.reading-progress progress { width: 100%; accent-color: var(--color-accent); }
 /* A gallery of a fixed height cuts off the row of its sources. */
 .pictures:has(> .source-selection) { display: flex; flex-direction: column; }
 .pictures > .upload-wrapper, .pictures > .upload-wrapper ~ .wrap { flex: 1; min-height: 0; }
@@ -59,9 +60,9 @@ def set_buttons(is_answering: bool) -> tuple[gr.Button, ...]:
     )
 
 
-def lay_out_tab(task: Task, settings: Settings) -> Tab:
+def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
     """Place a task's components: pictures left, conversation right, examples below."""
-    with gr.Tab(task.title, id=task.name):
+    with gr.Tab(title or task.title, id=task.name):
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):

@@ -8,12 +8,14 @@ import gradio as gr
 from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
-from phi3v.tasks import EXAMPLES, TASKS
+from phi3v.tasks import EXAMPLES, OCR, TASKS
 from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.events import connect
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.reading_events import connect_reading
+from phi3v.ui.reading_view import lay_out_reading
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
 DELETE_CACHE = (600, 3600)
@@ -37,7 +39,13 @@ def build_page(
             follow_start(page, heading, engine)
         with gr.Tabs():
             for task in TASKS:
-                connect(task, lay_out_tab(task, settings), stream, settings)
+                if task is OCR:
+                    with gr.Tab(task.title), gr.Tabs():
+                        connect_reading(engine, lay_out_reading(settings), stream)
+                        title = words.CONVERSATION
+                        connect(task, lay_out_tab(task, settings, title), stream, settings)
+                else:
+                    connect(task, lay_out_tab(task, settings), stream, settings)
         add_endpoints(engine, stream, settings)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
     return page

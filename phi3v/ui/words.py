@@ -105,3 +105,67 @@ def bad_numbers(named: list[int], count: int) -> str:
         f"The turns name the pictures {named}, and {count} came with the call: name each once, "
         "in order, counted from 1."
     )
+
+
+# Reading documents.
+DOCUMENTS = "Documents"
+CONVERSATION = "Conversation"
+FILES = "Pictures and PDFs"
+PAGES = "Pages of the PDFs"
+PAGES_HINT = "1-3,7 or 5-; empty: all"
+FORMAT = "Result as"
+INSTRUCTION = "Instruction (if the usual one does not suit)"
+READ = "Read"
+CONTINUE = "Continue"
+RESULT = "Result"
+RESULTS = "Results"
+RAW = "Raw"
+UNSURE_WORDS = "Unsure words"
+UNSURE = "unsure"
+THRESHOLD = "Mark words below this probability"
+BEING_READ = "Being read"
+PROGRESS = "Pages read"
+SAVE_PAGE = "Save this page"
+SAVE_ALL = "Save all pages (zip)"
+OPENING = "Opening…"
+NO_FILES = "There is nothing to read yet: add pictures or PDFs first."
+READING_ALREADY = "Pages are being read: stop that first, or wait for its end."
+NOTHING_CUT = "This page's text is whole: there is nothing to go on with."
+NOT_READ = "not read"
+MARKS = {"length": "cut", "loop": "repeats", "stopped": "stopped"}
+END_NOTES = {
+    "length": "**The text is cut** at the longest answer allowed: Continue goes on where it ended.",
+    "loop": "**The network repeated itself and was stopped**; the repetition is shown once. If the "
+    "picture really repeats, Continue goes on.",
+    "stopped": "**Stopped** before its end: Continue goes on.",
+}
+NOT_IN_FORMAT = "**Not in the format asked for:**"
+NO_PROBABILITIES = "How sure the network was is known of whole answers only."
+READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page by page."
+
+
+def page_progress(number: int, total: int, name: str) -> str:
+    """Which page is being read."""
+    return f"Page {number} of {total}: {name}"
+
+
+def all_read(total: int, failed: int) -> str:
+    """How many pages were read and how many could not be."""
+    if not failed:
+        return f"{total} of {total} pages read."
+    return f"{total - failed} of {total} pages read; what could not be is marked in the results."
+
+
+def partly_read(done: int, total: int) -> str:
+    """How far the reading came."""
+    return f"Stopped after {done} of {total} pages."
+
+
+def result_name(number: int, name: str, mark: str) -> str:
+    """A page in the list of results."""
+    return f"{number}. {name}{f' ({mark})' if mark else ''}"
+
+
+def count_unsure(unsure: int, count: int) -> str:
+    """How many words are marked."""
+    return f"{unsure} of {count} words are marked."
