@@ -42,21 +42,23 @@ class Tab:
     stop: gr.Button
     retry: gr.Button
     clear: gr.Button
+    go_on: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
         """Those whose use depends on whether an answer is being written; see set_buttons."""
-        return self.ask, self.stop, self.retry
+        return self.ask, self.stop, self.retry, self.go_on
 
 
-def set_buttons(is_answering: bool) -> tuple[gr.Button, ...]:
+def set_buttons(is_answering: bool, can_go_on: bool = False) -> tuple[gr.Button, ...]:
     """Switch a tab's buttons to what can be done now."""
     return (
         gr.Button(interactive=not is_answering),
         gr.Button(interactive=is_answering, variant="stop" if is_answering else "secondary"),
         gr.Button(interactive=not is_answering),
+        gr.Button(visible=can_go_on and not is_answering),
     )
 
 
@@ -73,11 +75,11 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
                 question = gr.Textbox(
                     label=words.QUESTION, placeholder=task.default_prompt, lines=1, max_lines=6
                 )
-                ask, stop, retry, clear = lay_out_buttons()
+                ask, stop, retry, clear, go_on = lay_out_buttons()
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        examples, sampling,
+        go_on, examples, sampling,
     )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
 
 
 def lay_out_buttons() -> tuple[gr.Button, ...]:
-    """Ask, Stop, Retry, Clear."""
+    """Ask, Stop, Retry, Clear, and Continue, which is there while it has something to do."""
     small: dict[str, Any] = {"size": "md", "min_width": 60}
     with gr.Row():
         return (
@@ -104,6 +106,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
             gr.Button(words.STOP, interactive=False, **small),
             gr.Button(words.RETRY, **small),
             gr.Button(words.CLEAR, **small),
+            gr.Button(words.CONTINUE, visible=False, **small),
         )
 
 

@@ -35,6 +35,7 @@ READING = "Looking at the pictures…"
 UNANSWERED = "Not answered; the question is back in its box."
 BUSY = "An answer is being written: stop it first, or wait for its end."
 NOTHING_TO_RETRY = "There is no answer to try again yet: ask something first."
+NOTHING_TO_GO_ON = "There is nothing to go on with: the last answer ended by itself."
 NO_ADDRESS = "Type or paste a picture's address first."
 BROKEN = "Something went wrong on this side; it has been written to the log. Try again."
 
