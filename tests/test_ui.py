@@ -142,6 +142,14 @@ def test_a_verbatim_answer_is_shown_letter_by_letter() -> None:
     assert to_messages(turns, is_verbatim=False)[0]["content"] == "<b>AT&T</b>"
 
 
+def test_a_verbatim_answer_is_shown_without_a_comment() -> None:
+    turns = [Turn("assistant", "The text in the image is: STOP")]
+    assert to_messages(turns, is_verbatim=True)[0]["content"] == "STOP"
+    assert to_messages(turns, is_verbatim=False)[0]["content"] == turns[0].text
+    begun = [Turn("assistant", "The text in the im")]
+    assert to_messages(begun, is_verbatim=True, is_whole=False)[0]["content"] == ""
+
+
 def test_new_pictures_are_checked_and_numbered(tmp_path: Path, warnings: list[str]) -> None:
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.new("RGB", (4, 4)).save(good)

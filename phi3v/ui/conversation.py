@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from phi3v.cleaning import clean_answer
 from phi3v.request import FinishReason, RequestError, Sampling, Turn
 from phi3v.tasks import Task, build_request
 from phi3v.ui import words
@@ -128,15 +129,20 @@ def new_ticket() -> str:
     return uuid4().hex
 
 
-def to_messages(turns: Sequence[Turn], is_verbatim: bool) -> list[dict[str, str]]:
+def to_messages(
+    turns: Sequence[Turn], is_verbatim: bool, is_whole: bool = True
+) -> list[dict[str, str]]:
     """Turn a conversation into a chatbot's messages, pictures named by their numbers.
 
-    What a user typed is shown as typed, and so is a verbatim answer.
+    What a user typed is shown as typed, and so is a verbatim answer, without the comment around it.
+    While the last answer is being written (is_whole False) what may yet be a comment is held back.
     """
     messages = []
     number = 0
     for turn in turns:
         content = turn.text
+        if turn.role == "assistant" and is_verbatim:
+            content = clean_answer(content, is_whole or turn is not turns[-1])
         if turn.role == "user" or is_verbatim:
             content = disarm_html(content)
         if turn.images:

@@ -271,9 +271,9 @@ def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
     if chat.is_continued:
         *earlier, last = chat.turns
         whole = replace(last, text=last.text + text)
-        return to_messages([*earlier, whole], task.is_verbatim)
+        return to_messages([*earlier, whole], task.is_verbatim, is_whole=False)
     reply = [Turn("assistant", text)] if text else []
-    return to_messages([*chat.turns, *reply], task.is_verbatim)
+    return to_messages([*chat.turns, *reply], task.is_verbatim, is_whole=False)
 
 
 def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:

@@ -1,12 +1,12 @@
 """What a tab of the page consists of, and where it stands; nothing happens here."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
 from phi3v.settings import Settings
-from phi3v.tasks import Task
+from phi3v.tasks import DETAILS, Task, presets_of
 from phi3v.ui import words
 from phi3v.ui.conversation import Answer, Chat
 
@@ -45,6 +45,10 @@ class Tab:
     go_on: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    estimate: gr.Markdown
+    shows_crops: gr.Checkbox
+    crops: gr.Gallery
+    preset: gr.Dropdown
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
@@ -69,9 +73,11 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 pictures, address = lay_out_pictures()
+                estimate = lay_out_estimate()
                 sampling = lay_out_sampling(settings)
             with gr.Column(scale=3, min_width=320):
                 chatbot, figures = lay_out_chat(task)
+                preset = lay_out_presets(task)
                 question = gr.Textbox(
                     label=words.QUESTION, placeholder=task.default_prompt, lines=1, max_lines=6
                 )
@@ -79,7 +85,7 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        go_on, examples, sampling,
+        go_on, examples, sampling, *estimate, preset,
     )  # fmt: skip
 
 
@@ -130,6 +136,28 @@ def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
     return pictures, address
 
 
+def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
+    """What the question would take, and the crops if one wants to see them."""
+    estimate = gr.Markdown(elem_classes=["note", "estimate"])
+    shows_crops = gr.Checkbox(label=words.SHOW_CROPS, visible=False)
+    crops = gr.Gallery(
+        label=words.CROPS, columns=2, height=300, object_fit="contain", visible=False, buttons=[]
+    )
+    return estimate, shows_crops, crops
+
+
+def lay_out_presets(task: Task) -> gr.Dropdown:
+    """Ready questions; one that is chosen stands in the question's box, where it can be changed."""
+    presets = presets_of(task)
+    return gr.Dropdown(
+        [(preset.title, preset.name) for preset in presets],
+        value=None,
+        label=words.PRESETS,
+        visible=len(presets) > 1,
+        filterable=False,
+    )
+
+
 def lay_out_examples(task: Task) -> gr.Dataset:
     """Pictures with a question that is asked on a click."""
     return gr.Dataset(
@@ -143,6 +171,12 @@ def lay_out_examples(task: Task) -> gr.Dataset:
 
 def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
     """How an answer is generated: max_new_tokens, temperature, top_p, seed, num_crops."""
+    num_crops = gr.Radio(
+        name_details(settings.num_crops),
+        value=str(settings.num_crops),
+        label=words.NUM_CROPS,
+        info=words.NUM_CROPS_HINT,
+    )
     with gr.Accordion(words.SETTINGS, open=False):
         max_new_tokens = gr.Slider(
             1,
@@ -156,15 +190,15 @@ def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
         )
         top_p = gr.Slider(0.05, 1.0, 1.0, step=0.05, label=words.TOP_P, info=words.TOP_P_HINT)
         seed = gr.Number(-1, precision=0, label=words.SEED, info=words.SEED_HINT)
-        num_crops = gr.Dropdown(
-            sorted({"auto", "1", "4", "16", str(settings.num_crops)}, key=order_num_crops),
-            value=str(settings.num_crops),
-            label=words.NUM_CROPS,
-            info=words.NUM_CROPS_HINT,
-        )
     return max_new_tokens, temperature, top_p, seed, num_crops
 
 
-def order_num_crops(choice: str) -> int:
-    """Order the choices of num_crops: auto first, then by number."""
-    return 0 if choice == "auto" else int(choice)
+def name_details(num_crops: Literal["auto"] | int) -> list[tuple[str, str]]:
+    """The levels of detail by name, and the app's own number of crops where it is none of them."""
+    choices = [
+        (words.detail_name(name, crops), "auto" if crops is None else str(crops))
+        for name, crops in DETAILS.items()
+    ]
+    if str(num_crops) not in [value for _, value in choices]:
+        choices.append((words.crops_name(int(num_crops)), str(num_crops)))
+    return choices

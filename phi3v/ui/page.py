@@ -8,12 +8,14 @@ import gradio as gr
 from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
-from phi3v.tasks import EXAMPLES, OCR, TASKS
+from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
 from phi3v.ui import words
-from phi3v.ui.answering import OnGpu, StreamingEngine, make_stream
+from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
+from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
 from phi3v.ui.reading_view import lay_out_reading
 
@@ -43,12 +45,26 @@ def build_page(
                     with gr.Tab(task.title), gr.Tabs():
                         connect_reading(engine, lay_out_reading(settings), stream)
                         title = words.CONVERSATION
-                        connect(task, lay_out_tab(task, settings, title), stream, settings)
+                        add_conversation(engine, task, stream, settings, title)
                 else:
-                    connect(task, lay_out_tab(task, settings), stream, settings)
+                    add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
     return page
+
+
+def add_conversation(
+    engine: StreamingEngine | StartingEngine,
+    task: Task,
+    stream: Stream,
+    settings: Settings,
+    title: str = "",
+) -> None:
+    """Add the tab in which a task is talked about."""
+    tab = lay_out_tab(task, settings, title)
+    connect(task, tab, stream, settings)
+    connect_presets(engine, task, tab)
+    connect_estimate(engine, task, tab)
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

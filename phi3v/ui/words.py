@@ -26,7 +26,7 @@ TOP_P = "Top p"
 TOP_P_HINT = "Keeps only the likeliest words that add up to this share."
 SEED = "Seed"
 SEED_HINT = "Same seed, same answer; -1 takes another one each time."
-NUM_CROPS = "Detail (crops per picture)"
+NUM_CROPS = "Detail"
 NUM_CROPS_HINT = "More crops show smaller print and take longer."
 
 WAITING = "Waiting for its turn…"
@@ -170,3 +170,47 @@ def result_name(number: int, name: str, mark: str) -> str:
 def count_unsure(unsure: int, count: int) -> str:
     """How many words are marked."""
     return f"{unsure} of {count} words are marked."
+
+
+# Before sending.
+PRESETS = "Ready questions"
+SHOW_CROPS = "Show the crops"
+CROPS = "Crops"
+DETAILS = {"fast": "Fast", "balanced": "Balanced", "fine": "Fine", "auto": "Auto"}
+
+
+def detail_name(name: str, num_crops: int | None) -> str:
+    """A level of detail and what it means."""
+    return DETAILS[name] if num_crops is None else f"{DETAILS[name]} ({num_crops})"
+
+
+def crops_name(num_crops: int) -> str:
+    """A number of crops that is no level of detail."""
+    return f"{num_crops} crops"
+
+
+def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tokens: int) -> str:
+    """What a picture takes; grid counts rows and columns."""
+    rows, columns = grid
+    return (
+        f"{picture_name(number)}: {size[0]} x {size[1]} pixels, {columns} x {rows} "
+        f"{'crop' if rows * columns == 1 else 'crops'}, {tokens} tokens"
+    )
+
+
+def request_takes(prompt: int, answer: int, room: int, context: int) -> str:
+    """What a question takes of the context, and what it leaves."""
+    return (
+        f"{prompt} tokens to read, up to {answer} to write; {room} of the context's {context} "
+        "stay free"
+    )
+
+
+def time_takes(first: float, most: float) -> str:
+    """How long an answer will take, as this machine was so far."""
+    return f"first word after about {first:.1f} s, the longest answer {most:.0f} s"
+
+
+def does_not_fit(problem: str) -> str:
+    """That a question will be refused, and what to change."""
+    return f"**This will not fit.** {problem}"
