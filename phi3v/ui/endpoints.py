@@ -15,6 +15,7 @@ from phi3v.tasks import OCR, TASKS, Task, build_request, find_preset
 from phi3v.ui.answering import Stream, StreamingEngine, follow_answer, write_answer
 from phi3v.ui.estimating import describe_estimates, find_engine
 from phi3v.ui.events import ENGINE_QUEUE
+from phi3v.ui.tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.turns import read_turns
 
 Answering = Callable[..., Generator[str, None, None]]
@@ -26,13 +27,18 @@ def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None
     for task in TASKS:
         if task is OCR:
             formats = gr.Dropdown(list(FORMATS), value="text", label="output_format", visible=False)
-            add_answering("ocr", make_ocr_endpoint(engine, stream, settings), settings, formats)
+            endpoint = make_ocr_endpoint(engine, stream, settings)
+            add_answering("ocr", endpoint, settings, formats)
         else:
-            add_answering(task.name, make_endpoint(task, stream, settings), settings)
+            endpoint = make_endpoint(task, stream, settings)
+            add_answering(task.name, endpoint, settings)
+        if settings.mcp:
+            tool = make_tool(task, endpoint, settings)
+            gr.api(tool, api_name=f"{task.name}_by_address", **AGENTS_QUEUE)
     add_chat(stream, settings)
     images, prompt, max_new_tokens = make_inputs(settings)
     gr.Button(visible=False).click(
-        make_estimate_endpoint(engine, settings),
+        hide_from_agents(make_estimate_endpoint(engine, settings)),
         [images, prompt, max_new_tokens],
         gr.JSON(label="estimate", visible=False),
         api_name="estimate",
@@ -60,7 +66,7 @@ def add_answering(
 ) -> None:
     """Add the endpoint of one task."""
     gr.Button(visible=False).click(
-        endpoint,
+        hide_from_agents(endpoint),
         [*make_inputs(settings), *more],
         gr.Textbox(label="answer", visible=False),
         api_name=name,
@@ -71,7 +77,7 @@ def add_answering(
 def add_chat(stream: Stream, settings: Settings) -> None:
     """Add the endpoint that takes a whole conversation."""
     gr.Button(visible=False).click(
-        make_chat_endpoint(stream, settings),
+        hide_from_agents(make_chat_endpoint(stream, settings)),
         [
             gr.JSON(label="turns", visible=False),
             gr.File(label="images", file_count="multiple", type="filepath", visible=False),

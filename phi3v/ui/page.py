@@ -71,6 +71,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """What Blocks.launch is given besides the address: limits, privacy and looks."""
     return {
         "share": settings.share,
+        "mcp_server": settings.mcp,
         "auth": settings.credentials,
         "max_file_size": settings.upload_limit_bytes,
         "allowed_paths": [str(EXAMPLES)],

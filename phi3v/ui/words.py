@@ -214,3 +214,21 @@ def time_takes(first: float, most: float) -> str:
 def does_not_fit(problem: str) -> str:
     """That a question will be refused, and what to change."""
     return f"**This will not fit.** {problem}"
+
+
+def too_many(count: int, limit: int) -> str:
+    """That a tool was sent too many pictures."""
+    return f"{count} pictures were sent, the limit is {limit}: send fewer at once."
+
+
+def too_large(name: str, size: int, limit: int) -> str:
+    """That a picture in a data URL is too large."""
+    return (
+        f"{name} has {size / 2**20:.1f} MB, the limit is {limit / 2**20:.0f}: send a smaller one, "
+        "or as JPEG."
+    )
+
+
+def bad_data_url(name: str) -> str:
+    """That a data URL cannot be read."""
+    return f"{name} is no data URL of a picture: send data:image/png;base64, and its bytes."
