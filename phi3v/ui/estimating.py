@@ -23,7 +23,8 @@ from phi3v.ui.layout import Tab
 
 # Pixels of a picture's longer side on which the crops are drawn.
 THUMBNAIL = 480
-LINE = (255, 64, 0)
+# A dark line with light edges shows on any picture.
+LINES = (("white", 4), ("black", 2))
 
 
 def find_engine(engine: object) -> Engine | None:
@@ -142,5 +143,6 @@ def draw_crops(image: Image.Image, num_crops: int) -> Image.Image:
         for edge in range(CROP_SIZE, fitted[axis] + padding, CROP_SIZE):
             at = round((edge - padding) * scale)
             line = [(at, 0), (at, small.height)] if axis == 0 else [(0, at), (small.width, at)]
-            draw.line(line, LINE, width=3)
+            for colour, width in LINES:
+                draw.line(line, colour, width=width)
     return small

@@ -141,7 +141,13 @@ def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
     estimate = gr.Markdown(elem_classes=["note", "estimate"])
     shows_crops = gr.Checkbox(label=words.SHOW_CROPS, visible=False)
     crops = gr.Gallery(
-        label=words.CROPS, columns=2, height=300, object_fit="contain", visible=False, buttons=[]
+        label=words.CROPS,
+        columns=2,
+        fit_columns=False,
+        height=300,
+        object_fit="contain",
+        visible=False,
+        buttons=["fullscreen"],
     )
     return estimate, shows_crops, crops
 
