@@ -109,6 +109,15 @@ def draw_regions(image: Image.Image, regions: tuple[Region, ...]) -> Image.Image
     return drawn
 
 
+def draw_map(difference: Difference) -> Image.Image:
+    """The first picture faded to grey, what differs on it in colour, regions boxed, numbered."""
+    grey = difference.first.convert("L").point(lambda value: 160 + value * 3 // 8)
+    # from the least that counts as changed, so that faint places are seen too
+    strength = difference.heat.point(lambda value: min(255, value * 3))
+    marked = Image.composite(Image.new("RGB", grey.size, BOX_COLOUR), grey.convert("RGB"), strength)
+    return draw_regions(marked, difference.regions)
+
+
 def choose_canvas(image: Image.Image) -> tuple[int, int]:
     """The size (width, height) at which two pictures are compared: the first's, within bounds."""
     scale = min(1.0, CANVAS_SIDE / max(image.size))

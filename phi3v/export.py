@@ -26,6 +26,9 @@ MAX_ZIP_BYTES: Final = 512 * 2**20
 MAX_MANIFEST_BYTES: Final = 16 * 2**20
 MAX_PICTURE_BYTES: Final = 200 * 2**20  # 64 million pixels as PNG, nothing compressed
 MAX_PICTURES: Final = 100
+MAX_ALL_PIXELS: Final = (
+    256_000_000  # of all pictures, 768 MB once opened; a small zip can hold more
+)
 # What zipfile raises on broken, locked or exotic archives.
 ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
@@ -211,12 +214,19 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
             f"{name} has {count} pictures, the limit is {MAX_PICTURES}: save a shorter one."
         )
     turns = []
+    pixels = 0
     for turn in saved.turns:
-        images = tuple(
-            open_stream(io.BytesIO(read_entry(archive, image, MAX_PICTURE_BYTES, name)), image)
-            for image in turn.images
-        )
-        turns.append(Turn(turn.role, turn.text, images, tuple(turn.token_ids)))
+        images = []
+        for entry in turn.images:
+            content = read_entry(archive, entry, MAX_PICTURE_BYTES, name)
+            images.append(open_stream(io.BytesIO(content), entry))
+            pixels += images[-1].width * images[-1].height
+            if pixels > MAX_ALL_PIXELS:
+                raise RequestError(
+                    f"The pictures in {name} have more than {MAX_ALL_PIXELS:,} pixels together, "
+                    "the limit: save a shorter conversation."
+                )
+        turns.append(Turn(turn.role, turn.text, tuple(images), tuple(turn.token_ids)))
     sampling = Sampling(**saved.sampling.model_dump())
     return Conversation(tuple(turns), saved.model, saved.revision, sampling, saved.num_crops)
 

@@ -10,8 +10,8 @@ from PIL import Image
 from phi3v.request import Statistics, Turn
 from phi3v.tasks import COMPARE, DESCRIBE, OCR, presets_of
 from phi3v.ui.conversation import Chat
+from phi3v.ui.details import name_details
 from phi3v.ui.estimating import draw_crops, show_estimate
-from phi3v.ui.layout import name_details
 from phi3v.ui.presets import word_preset
 
 

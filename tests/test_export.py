@@ -167,3 +167,11 @@ def test_a_garbled_zip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(RequestError):
         load_conversation(path)
+
+
+def test_pictures_that_would_fill_the_memory_together_are_refused(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_ALL_PIXELS", 1500)
+    with pytest.raises(RequestError, match="more than 1,500 pixels together"):
+        load_conversation(saved(make(), tmp_path / "talk.zip"))

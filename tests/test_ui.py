@@ -341,8 +341,8 @@ def test_only_the_endpoints_are_public() -> None:
 def test_all_answers_wait_in_one_line() -> None:
     page = build_page(FakeEngine(), Settings())
     lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
-    # ask, retry, example and Continue of each tab, and the endpoints that answer
-    assert len(lines) == 3 * 4 + 4
+    # ask, retry, edit, example and Continue of each tab, and the endpoints that answer
+    assert len(lines) == 3 * 5 + 4
     assert {fn.concurrency_limit for fn in lines} == {1}
 
 

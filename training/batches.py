@@ -31,10 +31,12 @@ from training.network import CELLS
 from training.settings import Stage
 from training.tasks import draw_sample
 from training.text import draw_page
+from training.tokenizer import SPACE
 
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 FOUR_SHARE = 0.4  # of a batch's size, for pictures in four crops: they have 2.4 times the tokens
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
+VERDICT_WEIGHT = 6.0
 IMAGE_SLOT = -1  # stands for one image token in a row of token ids
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
 # for each kind of batch: a compiled layer is compiled once for each.
@@ -64,6 +66,7 @@ class Batch:
     frames: Frames
     token_ids: Tensor  # (B, T) int64, IMAGE_SLOT where an image token stands
     labels: Tensor  # (B, T) int64, already shifted: the token to be predicted at each position
+    weights: Tensor  # (B, T) float32, what each label's loss counts
     start: int  # no label stands before this position
     layout: Layout = SINGLE  # of every picture
     pages: Frames | None = None  # windows of dense pages, which keep the tower sharp
@@ -157,7 +160,9 @@ class Questions(Dataset):
     ):
         self.seed, self.stage, self.pages = seed, stage, pages
         self.encoder = PromptEncoder(tokenizer)
-        self.pad = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+        self.pad, self.colon, self.identical = tokenizer.convert_tokens_to_ids(
+            ["<|endoftext|>", ":", SPACE + "identical"]
+        )
 
     def __len__(self) -> int:
         return self.stage.steps
@@ -181,6 +186,17 @@ class Questions(Dataset):
             samples, tops = self.draw(rng, tasks, layout, size // 2 if is_pair else size)
         batch = self.collate(samples, layout, tops)
         return replace(batch, pages=self.pages[number]) if self.pages else batch
+
+    def find_verdict(self, labels: list[int]) -> int:
+        """Where an answer about a pair says, by its colon or full stop, whether they are identical.
+
+        One mark among some twenty tokens: learnt last, and asked for most.
+        """
+        last = max(i for i, label in enumerate(labels) if label == self.encoder.end)
+        tail = labels[:last]
+        if self.identical in tail[-3:]:
+            return max(i for i, label in enumerate(tail) if label == self.colon)
+        return last - 1
 
     def draw(
         self, rng: random.Random, tasks: dict[str, float], layout: Layout, size: int
@@ -206,15 +222,18 @@ class Questions(Dataset):
         length, start = LENGTHS[len(samples[0].pictures), layout]
         token_ids = torch.full((len(samples), length), self.pad)
         labels = torch.full((len(samples), length), IGNORED)
+        weights = torch.ones(len(samples), length)
         for row, (ids, wanted) in enumerate(encoded):
             assert wanted[:start] == [IGNORED] * start
             count = min(length, len(ids))
             token_ids[row, :count] = torch.tensor(ids[:count])
             labels[row, :count] = torch.tensor(wanted[:count])
+            if samples[row].task == "compare" and count == len(ids):
+                weights[row, self.find_verdict(wanted)] = VERDICT_WEIGHT
         frames = [
             frame
             for sample, top in zip(samples, tops, strict=True)
             for picture in sample.pictures
             for frame in cut_frames(view_picture(picture, layout.num_crops), layout, top)
         ]
-        return Batch(stack_frames(frames), token_ids, labels, start, layout)
+        return Batch(stack_frames(frames), token_ids, labels, weights, start, layout)

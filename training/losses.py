@@ -76,7 +76,9 @@ class Trainee(nn.Module):
         answered = labels != IGNORED
         logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
         labels = labels[answered]
-        answer_loss = nn.functional.cross_entropy(logits, labels)
+        weights = batch.weights[:, batch.start :][answered]
+        losses = nn.functional.cross_entropy(logits, labels, reduction="none")
+        answer_loss = (losses * weights).sum() / weights.sum()
         with torch.set_grad_enabled(naming > 0):
             naming_loss, f1 = self.name_cells(projected, batch.frames.names)
         with torch.no_grad():

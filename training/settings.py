@@ -22,6 +22,7 @@ class Stage:
     tower_rate: float = 1.0
     warmup: int = 50
     decay: float = 0.5
+    final: float = 0.02
     naming: float = 0.3
     pages: int = 0
     strips: float = 0.0

@@ -36,9 +36,9 @@ def build_trainee(config: Config, tokenizer: PreTrainedTokenizerFast) -> Trainee
 
 
 def rate_factor(stage: Stage, step: int) -> float:
-    """Warm-up, constant, linear fall to 2 %."""
-    rest = (stage.steps - step) / max(1.0, stage.steps * stage.decay)
-    return min(1.0, (step + 1) / stage.warmup, max(0.02, rest))
+    """Warm-up, constant, linear fall to `final`."""
+    rest = min(1.0, (stage.steps - step) / max(1.0, stage.steps * stage.decay))
+    return min((step + 1) / stage.warmup, stage.final + (1 - stage.final) * rest)
 
 
 def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) -> Dataset:

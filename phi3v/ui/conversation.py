@@ -146,11 +146,15 @@ def to_messages(
         if turn.role == "user" or is_verbatim:
             content = disarm_html(content)
         if turn.images:
-            names = [words.picture_name(number + i) for i in range(1, len(turn.images) + 1)]
+            content = f"{name_pictures(number, len(turn.images))}\n{content}"
             number += len(turn.images)
-            content = f"{', '.join(names)}\n{content}"
         messages.append({"role": turn.role, "content": content})
     return messages
+
+
+def name_pictures(before: int, count: int) -> str:
+    """The names of a question's pictures, before of which others came; "" without any."""
+    return ", ".join(words.picture_name(before + i) for i in range(1, count + 1))
 
 
 def disarm_html(text: str) -> str:

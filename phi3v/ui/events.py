@@ -3,7 +3,7 @@
 Every event works on the values of the user who caused it, and on nothing else.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from phi3v.download import fetch_image
 from phi3v.images import open_image
+from phi3v.privacy import strip_file
 from phi3v.request import FinishReason, Request, RequestError, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, follow_answer
+from phi3v.ui.compare_view import compare_after, connect_comparison
 from phi3v.ui.conversation import (
     Answer,
     Chat,
@@ -30,7 +33,9 @@ from phi3v.ui.conversation import (
     to_gallery,
     to_messages,
 )
+from phi3v.ui.editing import ask_edited
 from phi3v.ui.layout import Tab, set_buttons
+from phi3v.ui.order import connect_order, follow_order
 
 # All answers, of all tabs, users and endpoints, wait in one line for the one network.
 ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
@@ -47,7 +52,7 @@ Shown = list[tuple[str, str | None]] | None
 
 def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     """Attach a tab's events to its components."""
-    connect_pictures(tab, settings)
+    connect_pictures(task, tab, settings)
     begun = [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
     asked = [tab.chat, tab.pictures, tab.question]
     begin = partial(begin_answer, task)
@@ -57,6 +62,10 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     load = tab.examples.click(
         partial(load_example, task), [tab.examples, tab.chat], [tab.pictures, *begun], **AT_ONCE
     )
+    follow_pictures_after(load, task, tab)
+    edit = tab.chatbot.edit(make_edit(task), asked, begun, **quiet)
+    # The chatbot has put the edited text into its place already.
+    edit.failure(partial(show_chat, task), tab.chat, tab.chatbot, **AT_ONCE)
     answers = [
         follow_with_answer(event, task, tab, stream)
         for event in (
@@ -72,6 +81,7 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
             tab.go_on.click(
                 partial(begin_more, task), asked, begun, validator=check_go_on, **quiet
             ),
+            edit,
         )
     ]
     tab.stop.click(None, cancels=answers)
@@ -79,19 +89,34 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     # cannot write into what has been cleared.
     for is_cleared in (tab.clear.click, tab.chatbot.clear):
         is_cleared(None, cancels=answers)
-        is_cleared(clear, None, [tab.pictures, *begun], **AT_ONCE)
+        cleared = is_cleared(clear, None, [tab.pictures, *begun], **AT_ONCE)
+        follow_pictures_after(cleared, task, tab)
 
 
-def connect_pictures(tab: Tab, settings: Settings) -> None:
+def connect_pictures(task: Task, tab: Tab, settings: Settings) -> None:
     """Attach the ways in which pictures come and go."""
     # However pictures come and go; what the camera takes, for one, is no upload.
-    tab.pictures.change(check_pictures, tab.pictures, tab.pictures, **QUIET)
-    tab.address.submit(
+    changed = tab.pictures.change(check_pictures, tab.pictures, tab.pictures, **QUIET)
+    added = tab.address.submit(
         partial(add_from_address, settings.upload_limit_bytes),
         [tab.pictures, tab.address],
         [tab.pictures, tab.address],
         api_visibility="private",
     )
+    if tab.comparison is not None:
+        connect_comparison(tab.comparison, tab.pictures)
+    for event in (changed, added, *connect_order(tab.order, tab.pictures, tab.chat)):
+        follow_pictures_after(event, task, tab)
+
+
+def follow_pictures_after(event: Any, task: Task, tab: Tab) -> None:
+    """Once an event that changes the pictures is over, let chat, buttons, comparison follow.
+
+    A gallery does not always tell that an event has changed it: not when it was empty before.
+    """
+    event = follow_order(event, task, tab.order, tab.pictures, tab.chat, tab.chatbot)
+    if tab.comparison is not None:
+        compare_after(event, tab.comparison, tab.pictures)
 
 
 def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
@@ -128,13 +153,25 @@ def check_pictures(shown: Shown) -> Any:
     for file, caption in shown or []:
         try:
             # One with a caption has been read before.
-            picture = open_image(file) if caption is None else None
+            accepted.append(file if caption else keep_picture(file))
         except RequestError as error:
             warn(str(error))
-            continue
-        is_shown = picture is None or Path(file).suffix.lower() in SHOWN_BY_BROWSERS
-        accepted.append(file if is_shown else picture)
     return to_gallery(accepted)
+
+
+def keep_picture(file: str) -> object:
+    """What the page keeps of a new picture: its file without metadata, or its pixels alone.
+
+    Raises RequestError for one that cannot be read.
+    """
+    picture = open_image(file)
+    path = Path(file).resolve()
+    is_uploaded = path.is_relative_to(get_upload_folder())
+    if path.suffix.lower() in SHOWN_BY_BROWSERS and (not is_uploaded or strip_file(path)):
+        return file
+    if is_uploaded:
+        path.unlink(missing_ok=True)
+    return picture
 
 
 def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
@@ -197,6 +234,27 @@ def begin_more(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any
     """Let the last answer go on; what has been typed since stays."""
     more, messages, _, *rest = show_begun(task, go_on(chat))
     return more, messages, question, *rest
+
+
+def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
+    """What asks an edited question; gradio reads from its annotations that it wants the edit."""
+
+    def begin_edited(
+        event: gr.EditData, chat: Chat, shown: Shown, question: str
+    ) -> tuple[Any, ...]:
+        try:
+            edited = ask_edited(task, chat, files_of(shown), int(event.index), str(event.value))
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        begun, messages, _, *rest = show_begun(task, edited)
+        return begun, messages, question, *rest
+
+    return begin_edited
+
+
+def show_chat(task: Task, chat: Chat) -> list[dict[str, str]]:
+    """The conversation as it is."""
+    return to_messages(chat.turns, task.is_verbatim)
 
 
 def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:

@@ -1,14 +1,18 @@
 """What a tab of the page consists of, and where it stands; nothing happens here."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
 from phi3v.settings import Settings
-from phi3v.tasks import DETAILS, Task, presets_of
+from phi3v.tasks import COMPARE, Task, presets_of
 from phi3v.ui import words
+from phi3v.ui.compare_view import CompareView, lay_out_comparison
 from phi3v.ui.conversation import Answer, Chat
+from phi3v.ui.details import name_details
+from phi3v.ui.order import Order, lay_out_order
+from phi3v.ui.transfer import Transfer, lay_out_transfer
 
 CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
@@ -20,6 +24,10 @@ CSS = """
 .pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
 /* Its label would lie on the first picture. */
 .pictures .grid-container { margin-top: var(--size-6); }
+/* As large as on the slider above it. */
+.block.changes .image-frame img { width: 100%; height: 100%; object-fit: contain; }
+/* The file input inside a button would be a control inside a control. */
+.pictures button input[type="file"] { display: none; }
 /* It offers to record videos, which no task takes. */
 .pictures [aria-label="Record video from camera"], .pictures [aria-label="common.video"] {
   display: none;
@@ -49,6 +57,9 @@ class Tab:
     shows_crops: gr.Checkbox
     crops: gr.Gallery
     preset: gr.Dropdown
+    order: Order
+    transfer: Transfer
+    comparison: CompareView | None = None
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
@@ -72,9 +83,14 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                pictures, address = lay_out_pictures()
+                pictures, order, address = lay_out_pictures()
                 estimate = lay_out_estimate()
                 sampling = lay_out_sampling(settings)
+                transfer = lay_out_transfer()
+            comparison = None
+            if task is COMPARE:
+                with gr.Column(scale=3, min_width=320):
+                    comparison = lay_out_comparison()
             with gr.Column(scale=3, min_width=320):
                 chatbot, figures = lay_out_chat(task)
                 preset = lay_out_presets(task)
@@ -85,7 +101,7 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        go_on, examples, sampling, *estimate, preset,
+        go_on, examples, sampling, *estimate, preset, order, transfer, comparison,
     )  # fmt: skip
 
 
@@ -96,6 +112,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
         height=360,
         buttons=["copy", "copy_all"],
         layout="bubble",
+        editable="user",
         feedback_options=None,
         render_markdown=not task.is_verbatim,
         placeholder=task.hint,
@@ -116,7 +133,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
         )
 
 
-def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
+def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
     """The pictures of a conversation, and the ways to add some."""
     pictures = gr.Gallery(
         label=words.PICTURES,
@@ -130,10 +147,11 @@ def lay_out_pictures() -> tuple[gr.Gallery, gr.Textbox]:
         buttons=["fullscreen"],
         elem_classes="pictures",
     )
+    order = lay_out_order()
     address = gr.Textbox(
         label=words.ADDRESS, placeholder=words.ADDRESS_HINT, submit_btn=words.ADD, max_lines=1
     )
-    return pictures, address
+    return pictures, order, address
 
 
 def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
@@ -197,14 +215,3 @@ def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
         top_p = gr.Slider(0.05, 1.0, 1.0, step=0.05, label=words.TOP_P, info=words.TOP_P_HINT)
         seed = gr.Number(-1, precision=0, label=words.SEED, info=words.SEED_HINT)
     return max_new_tokens, temperature, top_p, seed, num_crops
-
-
-def name_details(num_crops: Literal["auto"] | int) -> list[tuple[str, str]]:
-    """The levels of detail by name, and the app's own number of crops where it is none of them."""
-    choices = [
-        (words.detail_name(name, crops), "auto" if crops is None else str(crops))
-        for name, crops in DETAILS.items()
-    ]
-    if str(num_crops) not in [value for _, value in choices]:
-        choices.append((words.crops_name(int(num_crops)), str(num_crops)))
-    return choices

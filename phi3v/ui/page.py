@@ -1,5 +1,6 @@
 """The page as a whole: who answers, the tabs, the endpoints, and how it is served."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
-from phi3v.ui.events import connect
+from phi3v.ui.events import connect, follow_pictures_after
 from phi3v.ui.layout import CSS, lay_out_tab
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
 from phi3v.ui.reading_view import lay_out_reading
+from phi3v.ui.transfer import connect_transfer, name_checkpoint
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
 DELETE_CACHE = (600, 3600)
@@ -65,6 +67,9 @@ def add_conversation(
     connect(task, tab, stream, settings)
     connect_presets(engine, task, tab)
     connect_estimate(engine, task, tab)
+    name_model = partial(name_checkpoint, engine)
+    loaded = connect_transfer(task, tab, name_model, settings.upload_limit_bytes)
+    follow_pictures_after(loaded, task, tab)
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
@@ -86,12 +91,26 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_theme() -> gr.themes.Base:
-    """Gradio's own look in calm colours, with the reader's own fonts: none are fetched."""
-    return gr.themes.Default(
+    """Gradio's own look in calm colours, with the reader's own fonts: none are fetched.
+
+    Its lightest greys and greens are too faint to read for many: text has 4.5 times the
+    brightness of its ground, or the other way round.
+    """
+    theme = gr.themes.Default(
         primary_hue="teal",
         neutral_hue="slate",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
+    )
+    return theme.set(
+        body_text_color_subdued="*neutral_600",
+        block_info_text_color="*neutral_600",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
 
 

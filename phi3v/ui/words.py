@@ -1,5 +1,6 @@
 """What the page says, in one place; the tasks' own words are in phi3v.tasks."""
 
+from phi3v.difference import Difference, Region
 from phi3v.request import Statistics
 
 TITLE = "Phi-3-Vision"
@@ -232,3 +233,114 @@ def too_large(name: str, size: int, limit: int) -> str:
 def bad_data_url(name: str) -> str:
     """That a data URL cannot be read."""
     return f"{name} is no data URL of a picture: send data:image/png;base64, and its bytes."
+
+
+COMPARE_FIRST = "Left picture"
+COMPARE_SECOND = "Right picture"
+COMPARE_EMPTY = "With two pictures or more, what differs is measured and shown here."
+COMPARE_SAME_TWICE = "The same picture is chosen twice: choose two different ones."
+NOT_COMPARED = "The pictures were not compared. {reason}"
+SLIDER = "Slider over two pictures"
+CHANGES = "What changed"
+
+VERDICTS = {
+    "identical": "**Identical**: {first} and {second} are the same in every pixel.",
+    "re-encoded": "**The same picture, saved anew**: between {first} and {second} only traces of "
+    "another size or compression differ.",
+    "nearly the same": "**Nearly the same**: {first} and {second} differ in {count}.",
+    "different": "**Different pictures**: {first} and {second} have too little in common to mark "
+    "single changes.",
+}
+ONLY_MOVED = "**Nearly the same**: {first} and {second} differ in their position only."
+ONE_PLACE = "one place, boxed on the map"
+PLACES = "{count} places, boxed and numbered on the map"
+MOVED = "{second} was moved, turned or scaled to lie on {first}."
+WHERE = "Where: {places}."
+SIMILARITY = "Structural similarity: {similarity:.2f} (1 is equal)."
+PLACE_NAMES = (
+    ("top left", "top", "top right"),
+    ("left", "centre", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+MOST_PLACES_NAMED = 8
+FURTHER_PLACES = "and {count} more"
+
+
+def slider_label(first: str, second: str) -> str:
+    """What lies under the two sides of the slider."""
+    return f"{first} | {second}"
+
+
+def changes_label(first: str, second: str) -> str:
+    """What the map of changes shows."""
+    return f"{CHANGES}: {first} → {second}"
+
+
+def verdict(difference: Difference, first: str, second: str) -> str:
+    """Say in words how two pictures differ, and where."""
+    regions = difference.regions
+    count = ONE_PLACE if len(regions) == 1 else PLACES.format(count=len(regions))
+    sentence = VERDICTS[difference.verdict]
+    if difference.verdict == "nearly the same" and not regions:
+        sentence = ONLY_MOVED
+    parts = [sentence.format(first=first, second=second, count=count)]
+    if difference.moved and regions:
+        parts.append(MOVED.format(first=first, second=second))
+    if regions:
+        width, height = difference.first.size
+        named = [name_place(region, width, height) for region in regions[:MOST_PLACES_NAMED]]
+        if len(regions) > len(named):
+            named.append(FURTHER_PLACES.format(count=len(regions) - len(named)))
+        parts.append(WHERE.format(places=", ".join(named)))
+    if difference.verdict != "identical":
+        parts.append(SIMILARITY.format(similarity=difference.similarity))
+    return " ".join(parts)
+
+
+def name_place(region: Region, width: int, height: int) -> str:
+    """A region's number and where it lies in a picture of this size."""
+    left, top, right, bottom = region.box
+    column, row = (left + right) * 3 // (2 * width), (top + bottom) * 3 // (2 * height)
+    return f"{region.number} {PLACE_NAMES[min(row, 2)][min(column, 2)]}"
+
+
+MOVE_EARLIER = "◀ Move {name}"
+MOVE_LATER = "Move {name} ▶"
+SELECTED_PICTURE = "picture"
+NONE_SELECTED = "Click on a picture first, then move it."
+KEEPS_ITS_NUMBER = (
+    "{name} has been asked about and keeps its number: only pictures added since can be moved. "
+    "Clear begins anew."
+)
+PICTURE_REMOVED = (
+    "The picture has been taken out of the conversation too; those behind it have new numbers, "
+    "also above the questions."
+)
+
+NOT_EDITABLE = "This message cannot be edited: edit one of your questions above."
+
+
+TRANSFER = "Save or load this conversation"
+SAVE = "Save"
+LOAD = "Load"
+SAVED = "Saved conversation: text, pictures, model and settings"
+SAVED_FILE = "The file"
+NOTHING_TO_SAVE = "There is nothing to save yet: ask something first."
+NOT_IN_TURNS = (
+    "In the file questions and answers do not take turns: give a conversation that was saved here."
+)
+LOADED = "Loaded"
+LOADED_FROM = "Loaded; it was held with {model}"
+
+
+def loaded(model: str, revision: str) -> str:
+    """The line of figures of a conversation that was loaded."""
+    return LOADED_FROM.format(model=f"{model} {revision[:12]}".strip()) if model else LOADED
+
+
+def too_large_to_load(size: int, limit: int) -> str:
+    """What is said of a saved file that this page would refuse to load."""
+    return (
+        f"The saved file has {size / 2**20:.1f} MB, and this page loads files up to "
+        f"{limit / 2**20:.0f} MB: use fewer or smaller pictures, or raise --upload-limit."
+    )

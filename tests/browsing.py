@@ -1,0 +1,70 @@
+"""A headless Chromium and the parts of the page that tests click on."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+
+SECONDS = 1000  # playwright counts in milliseconds
+
+
+def start_browser() -> Iterator[Browser]:
+    """A headless Chromium, with a camera that shows a test picture; a fixture's body."""
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+                args=[
+                    "--no-sandbox",
+                    "--use-fake-device-for-media-stream",
+                    "--use-fake-ui-for-media-stream",
+                ],
+            )
+        except Error as error:
+            reason = f"no Chromium can be started here: {error.message.splitlines()[0]}"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield chromium
+        chromium.close()
+
+
+def open_page(page: Page, url: str) -> None:
+    page.set_default_timeout(30 * SECONDS)
+    expect.set_options(timeout=30 * SECONDS)
+    page.goto(url)
+    expect(button(page, "Ask")).to_be_visible()
+
+
+def button(page: Page, name: str) -> Locator:
+    """A button of the tab that is open, by its text: icons have none."""
+    named = page.get_by_role("button", name=name, exact=True)
+    return named.filter(has_text=name).locator("visible=true")
+
+
+def question(page: Page) -> Locator:
+    return page.locator("label:visible").filter(has_text="Question").locator("textarea")
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.locator(".pictures:visible input[type=file]").first.set_input_files(files)
+
+
+def captions(page: Page) -> Locator:
+    return page.locator(".pictures:visible .caption-label")
+
+
+def messages(page: Page) -> Locator:
+    return page.locator("[data-testid=user]:visible, [data-testid=bot]:visible")
+
+
+def figures(page: Page) -> Locator:
+    return page.locator(".block.figures:visible")
+
+
+def ask(page: Page, text: str = "") -> None:
+    question(page).fill(text)
+    button(page, "Ask").click()
