@@ -65,7 +65,7 @@ def result(page: Page) -> Locator:
 
 def test_a_document_is_read_page_by_page_and_saved(page: Page, files: list[Path]) -> None:
     read(page, files, "say STOP HERE please")
-    expect(page.locator(".reading-progress")).to_contain_text("5 of 6 pages read")
+    expect(page.locator(".prose.reading-progress")).to_contain_text("5 of 6 pages read")
     expect(result(page)).to_have_value("STOP HERE please")
     page.get_by_role("tab", name="Unsure words").click()
     expect(page.get_by_text("1 of 3 words are marked.")).to_be_visible()
@@ -93,7 +93,7 @@ def test_reading_is_stopped_and_what_there_is_stays(
     expect(page.locator(".live textarea:visible")).to_have_value(re.compile("word2"))
     button(page, "Stop").click()
     assert engine.ended.wait(5)
-    expect(page.locator(".reading-progress")).to_contain_text("Stopped after 1 of 6 pages")
+    expect(page.locator(".prose.reading-progress")).to_contain_text("Stopped after 1 of 6 pages")
     expect(page.get_by_text("Stopped before its end")).to_be_visible()
     expect(button(page, "Read")).to_be_enabled()
 
