@@ -48,6 +48,11 @@ def open_page(settings: "Settings") -> "gr.Blocks":
     # Only our own notes: others would write down, for one, the addresses that users load.
     logging.getLogger("phi3v").setLevel(logging.INFO)
     choices = (settings.device, settings.dtype, settings.attention)
+    if settings.mcp and util.find_spec("mcp") is None:
+        sys.exit(
+            "app.py: --mcp needs the package mcp, which is not installed: "
+            "`pip install -r requirements-mcp.txt`, or start without --mcp."
+        )
     try:
         name = choose_model(settings.model, settings.device, settings.quantize)
         check_choices(name, *choices, settings.quantize)

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     )
     port: int = Field(7860, ge=1, le=65535, description="port to listen on")
     share: bool = Field(False, description="make a public link through Gradio's servers")
+    mcp: bool = Field(
+        False,
+        description="also serve describe, ocr and compare as tools for agents (MCP, at "
+        "/gradio_api/mcp; needs requirements-mcp.txt)",
+    )
     auth: str | None = Field(
         None,
         repr=False,

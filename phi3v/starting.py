@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 
+from phi3v.checkpoint import EMBEDDED
 from phi3v.engine import SIGN_OF_LIFE_INTERVAL, Engine, GenerationError
 from phi3v.request import Chunk, Request, RequestError
 
@@ -48,6 +49,11 @@ class StartingEngine:
     def is_starting(self) -> bool:
         """Whether the network is neither in place nor given up."""
         return not self._is_over.is_set()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this is, or will be, the small network that comes with the project."""
+        return self.name == EMBEDDED if self.engine is None else self.engine.is_embedded
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
         """Answer as Engine.stream does, after chunks whose phase is "loading" until then.

@@ -1,19 +1,24 @@
 """A stand-in for the network: answers at once, word by word, and keeps count."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 
+import torch
+from conftest import build_processor, build_random_network
 from PIL import Image
 
-from phi3v.request import Chunk, Request, RequestError, Statistics
+from phi3v import Engine
+from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 
 
 class FakeEngine:
     """Says how many pictures of which size it was shown, and repeats the question.
 
     Questions that begin with these words have their own answers: `slow` (a word every tenth of a
-    second, for ever), `silent` (no word, only signs of life), `refuse`, `break`, `colours`.
+    second, for ever), `silent` (no word, only signs of life), `refuse`, `break`, `colours`,
+    `say` (the words that follow).
     """
 
     name = "fake"
@@ -44,7 +49,7 @@ class FakeEngine:
 
     def write(self, request: Request) -> Iterator[Chunk]:
         """The words of an answer and its statistics."""
-        question = request.turns[-1].text
+        question = next(turn.text for turn in reversed(request.turns) if turn.role == "user")
         if question.startswith("refuse"):
             raise RequestError("The prompt has 5000 tokens, the limit is 4000: use fewer pictures.")
         if question.startswith("break"):
@@ -57,10 +62,41 @@ class FakeEngine:
         sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
         if question.startswith("colours"):
             sizes = ", ".join(name_colour(image) for image in images)
+        if question.startswith("say "):
+            yield from say(question.removeprefix("say "), request)
+            return
         words = f"{len(images)} pictures ({sizes}). Turn {len(request.turns)}: {question}"
         for word in words.split(" "):
             yield Chunk(word + " ")
         yield Chunk("", Statistics(100, 64, len(words.split(" ")), 0.25, 40.0, "end"))
+
+
+class MeasuredEngine(FakeEngine, Engine):
+    """The same with a small network's sizes, so that requests can be estimated."""
+
+    dtype = torch.float32
+
+    def __init__(self, context_length: int = 4096) -> None:
+        processor = build_processor()
+        network = build_random_network(processor, 0, max_position_embeddings=context_length)
+        Engine.__init__(self, network, processor, "fake")
+        FakeEngine.__init__(self)
+
+
+def say(text: str, request: Request) -> Iterator[Chunk]:
+    """Say these words, at most max_new_tokens of them; every third is unsure."""
+    pieces = re.findall(r"\s*\S+", text)
+    if request.is_continued:
+        pieces = pieces[len(request.turns[-1].text.split()) :]
+    most = request.sampling.max_new_tokens
+    tokens = tuple(
+        Token(number, piece, 0.3 if number % 3 == 2 else 0.9)
+        for number, piece in enumerate(pieces[:most])
+    )
+    for token in tokens:
+        yield Chunk(token.text)
+    reason: FinishReason = "length" if len(pieces) > most else "end"
+    yield Chunk("", Statistics(100, 64, len(tokens), 0.25, 40.0, reason), tokens=tokens)
 
 
 def name_colour(image: Image.Image) -> str:

@@ -1,5 +1,6 @@
 """What a program gets from a running server, through gradio_client."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, MeasuredEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image, ImageDraw
@@ -18,8 +19,9 @@ from serving import serve
 
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
+from phi3v.request import Sampling, Turn
 from phi3v.settings import Settings
-from phi3v.tasks import COMPARE, DESCRIBE, OCR
+from phi3v.tasks import COMPARE, DESCRIBE, OCR, find_preset
 
 needs_embedded = pytest.mark.skipif(
     not (EMBEDDED_FOLDER / "config.json").exists(),
@@ -29,7 +31,7 @@ needs_embedded = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def engine() -> FakeEngine:
-    return FakeEngine()
+    return MeasuredEngine()
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +57,110 @@ def draw(folder: Path, colour: str, size: tuple[int, int] = (40, 30)) -> object:
 
 def test_the_endpoints_are_named_and_typed(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/describe", "/ocr", "/compare"}
-    for endpoint in endpoints.values():
+    assert set(endpoints) == {"/describe", "/ocr", "/compare", "/chat", "/estimate"}
+    for name in ("/describe", "/ocr", "/compare"):
+        endpoint = endpoints[name]
         names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
-        assert names == ["images", "prompt", "max_new_tokens"]
-        images, prompt, tokens = endpoint["parameters"]
+        more = ["output_format"] if name == "/ocr" else []
+        assert names == ["images", "prompt", "max_new_tokens", *more]
+        images, prompt, tokens = endpoint["parameters"][:3]
         assert images["python_type"]["type"] == "list[filepath]"
         assert not images["parameter_has_default"]
         assert (prompt["python_type"]["type"], prompt["parameter_default"]) == ("str", "")
         assert (tokens["python_type"]["type"], tokens["parameter_default"]) == ("int", 512)
         assert [value["python_type"]["type"] for value in endpoint["returns"]] == ["str"]
+
+
+def test_ocr_s_output_format_is_a_choice_that_may_be_left_out(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    output_format = endpoints["/ocr"]["parameters"][-1]
+    assert "'text', 'markdown', 'json', 'csv'" in output_format["python_type"]["type"]
+    assert output_format["parameter_default"] == "text"
+
+
+def test_chat_and_estimate_are_typed(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    chat, estimate = (
+        {one["parameter_name"]: one for one in endpoints[name]["parameters"]}
+        for name in ("/chat", "/estimate")
+    )
+    assert list(chat) == ["turns", "images", "max_new_tokens", "temperature", "top_p", "seed"]
+    assert [name for name, one in chat.items() if not one["parameter_has_default"]] == ["turns"]
+    assert list(estimate) == ["images", "prompt", "max_new_tokens"]
+    assert chat["images"]["python_type"]["type"] == "list[filepath]"
+
+
+@pytest.mark.parametrize("output_format", ["markdown", "json", "csv"])
+def test_a_format_asks_in_its_own_words(
+    client: Client, engine: FakeEngine, tmp_path: Path, output_format: str
+) -> None:
+    client.predict([draw(tmp_path, "red")], output_format=output_format, api_name="/ocr")
+    wording = find_preset(OCR, output_format).wording(is_embedded=True)
+    assert engine.requests[-1].turns[-1].text == wording
+
+
+def test_an_answer_is_brought_to_its_format(client: Client, tmp_path: Path) -> None:
+    answer = client.predict(
+        [draw(tmp_path, "red")], "Total: 4", output_format="json", api_name="/ocr"
+    )
+    assert json.loads(answer) == {"1 pictures (40 x 30). Turn 1": "Total: 4"}
+
+
+def test_ocr_takes_the_comment_off_from_the_first_piece_on(client: Client, tmp_path: Path) -> None:
+    prompt = "say The text in the image is: STOP HERE"
+    job = client.submit([draw(tmp_path, "red")], prompt, api_name="/ocr")
+    pieces = list(job)
+    assert pieces[-1] == "STOP HERE"
+    assert all("STOP HERE".startswith(piece) for piece in pieces)
+
+
+def test_a_conversation_of_several_turns_is_answered(
+    client: Client, engine: FakeEngine, tmp_path: Path
+) -> None:
+    turns = [
+        {"role": "user", "text": "What is this?", "images": [1]},
+        {"role": "assistant", "text": "A red picture."},
+        {"role": "user", "text": "And this?", "images": [2]},
+    ]
+    pictures = [draw(tmp_path, "red", (4, 3)), draw(tmp_path, "blue", (6, 5))]
+    answer = client.predict(turns, pictures, 9, 0.5, 0.9, 3, api_name="/chat")
+    assert answer.strip() == "2 pictures (4 x 3, 6 x 5). Turn 3: And this?"
+    request = engine.requests[-1]
+    assert request.sampling == Sampling(9, 0.5, 0.9, 3)
+    assert request.turns[1] == Turn("assistant", "A red picture.")
+    assert not request.is_continued
+
+
+def test_after_an_assistant_s_turn_its_answer_is_gone_on_with(
+    client: Client, engine: FakeEngine
+) -> None:
+    turns = [{"role": "user", "text": "Count."}, {"role": "assistant", "text": "1, 2,"}]
+    client.predict(turns, api_name="/chat")
+    assert engine.requests[-1].is_continued
+    assert engine.requests[-1].sampling == Sampling(512)
+
+
+def test_a_picture_that_no_turn_names_is_an_error_that_says_so(
+    client: Client, tmp_path: Path
+) -> None:
+    with pytest.raises(AppError, match=r"name the pictures \[\], and 1 came"):
+        client.predict([{"role": "user", "text": "?"}], [draw(tmp_path, "red")], api_name="/chat")
+
+
+def test_an_estimate_is_given_for_each_detail(client: Client, tmp_path: Path) -> None:
+    found = client.predict([draw(tmp_path, "red", (640, 480))], api_name="/estimate")
+    assert list(found) == ["fast", "balanced", "fine", "auto"]
+    fast = found["fast"]
+    assert fast["pictures"] == [
+        {"width": 640, "height": 480, "rows": 1, "columns": 1, "tokens": 313}
+    ]
+    assert fast["room"] == 4096 - fast["prompt_tokens"] - 512
+    assert fast["problem"] is None
+
+
+def test_what_cannot_be_estimated_says_why(tmp_path: Path) -> None:
+    with serve(FakeEngine()) as url, pytest.raises(AppError, match="still being loaded"):
+        connect(url).predict([draw(tmp_path, "red")], api_name="/estimate")
 
 
 @pytest.mark.parametrize("task", [DESCRIBE, OCR], ids=lambda task: task.name)
@@ -161,7 +257,10 @@ def test_the_calls_of_the_readme_work(
     (calls,) = [block for block in blocks if "gradio_client" in block]
     monkeypatch.chdir(root)
     exec(calls.replace("http://127.0.0.1:7860", url), {})
-    assert "2 pictures (336 x 336, 336 x 336)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 pictures (336 x 336, 336 x 336)" in printed
+    assert "Turn 3: Who wrote it?" in printed
+    assert "context_length" in printed
 
 
 def test_a_full_queue_refuses_and_goes_on(tmp_path: Path) -> None:

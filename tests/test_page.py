@@ -283,6 +283,18 @@ def test_retry_writes_the_last_answer_again(page: Page, engine: FakeEngine, red:
     assert [len(request.turns) for request in engine.requests[asked:]] == [1]
 
 
+def test_a_cut_answer_goes_on_where_it_ended(page: Page, red: Path) -> None:
+    upload(page, red)
+    button(page, "Settings").click()
+    page.get_by_label("number input for Longest answer (tokens)").locator("visible=true").fill("2")
+    ask(page, "say one two three")
+    expect(figures(page)).to_contain_text("The text is cut")
+    button(page, "Continue").click()
+    expect(messages(page).last).to_have_text("one two three")
+    expect(messages(page)).to_have_count(2)
+    expect(button(page, "Continue")).to_be_hidden()
+
+
 def test_clear_forgets_everything_also_in_the_middle_of_an_answer(
     page: Page, engine: FakeEngine, red: Path
 ) -> None:
@@ -430,9 +442,14 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser, url: str) -> No
 @pytest.mark.parametrize("width", [390, 1600])
 def test_nothing_sticks_out_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
-    for tab in ("Describe", "OCR", "Compare"):
+    for tab, main in {
+        "Describe": "Ask",
+        "OCR": "Read",
+        "Conversation": "Ask",
+        "Compare": "Ask",
+    }.items():
         page.get_by_role("tab", name=tab).click()
-        expect(button(page, "Ask")).to_be_visible()
+        expect(button(page, main)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import util
 from pathlib import Path
 
 import httpx
@@ -54,7 +55,8 @@ def test_a_space_takes_a_pytorch_that_zerogpu_offers() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-cuda.txt"]
+    "name",
+    ["requirements.txt", "requirements-dev.txt", "requirements-cuda.txt", "requirements-mcp.txt"],
 )
 def test_every_requirement_has_an_upper_bound(name: str) -> None:
     assert [line for line in read_requirements(name) if "<" not in line] == []
@@ -110,6 +112,15 @@ def test_the_page_is_served_soon_and_in_little_memory() -> None:
         # 15 s is the aim on an idle machine; a busy one is given the double.
         assert wait_for_page(url, seconds=30).status_code == 200
         assert psutil.Process(process.pid).memory_info().rss < 1.5e9
+
+
+@pytest.mark.skipif(util.find_spec("mcp") is not None, reason="the package mcp is installed")
+def test_mcp_without_its_package_is_told_in_one_line() -> None:
+    with run_app("--mcp", "--model", "embedded") as (process, _):
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "pip install -r requirements-mcp.txt" in output
+    assert "Traceback" not in output
 
 
 @needs_embedded

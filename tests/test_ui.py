@@ -19,6 +19,7 @@ from phi3v.ui.conversation import (
     Chat,
     ask,
     ask_again,
+    go_on,
     keep_shown,
     pick_new,
     settle,
@@ -96,6 +97,33 @@ def test_an_answer_to_another_question_is_not_taken() -> None:
     assert settle(Chat((ASKED,), "two"), Answer("one", "Late.", is_complete=True)) == Chat()
 
 
+def test_a_cut_answer_can_go_on_with_its_own_tokens() -> None:
+    cut = Answer("one", "1, 2,", "", True, (5, 6), "length")
+    chat = settle(Chat((ASKED,), "one"), cut)
+    assert chat.can_go_on
+    more = go_on(chat)
+    assert (more.is_continued, more.turns) == (True, chat.turns)
+    whole = settle(more, Answer(more.ticket, " 3.", "", True, (7,), "end"))
+    assert whole.turns == (ASKED, Turn("assistant", "1, 2, 3."))
+    assert whole.turns[-1].token_ids == (5, 6, 7)
+    assert not whole.can_go_on
+
+
+def test_an_answer_stopped_while_it_went_on_keeps_what_it_had() -> None:
+    more = go_on(settle(Chat((ASKED,), "one"), Answer("one", "1, 2,")))
+    assert settle(more, Answer()).turns[-1].text == "1, 2,"
+    stopped = settle(more, Answer(more.ticket, " 3"))
+    assert stopped.turns[-1].text == "1, 2, 3"
+    assert stopped.turns[-1].token_ids == ()
+    assert stopped.can_go_on
+
+
+def test_what_ended_by_itself_does_not_go_on() -> None:
+    chat = settle(Chat((ASKED,), "one"), Answer("one", "That.", "", True, (5,), "end"))
+    with pytest.raises(RequestError, match="ended by itself"):
+        go_on(chat)
+
+
 def test_pictures_are_numbered_over_the_whole_conversation() -> None:
     later = Turn("user", "And these?", ("b.png", "c.png"))
     messages = to_messages((ASKED, ANSWERED, later), is_verbatim=False)
@@ -112,6 +140,14 @@ def test_a_verbatim_answer_is_shown_letter_by_letter() -> None:
     turns = (Turn("assistant", "<b>AT&T</b>"),)
     assert to_messages(turns, is_verbatim=True)[0]["content"] == "&lt;b>AT&T&lt;/b>"
     assert to_messages(turns, is_verbatim=False)[0]["content"] == "<b>AT&T</b>"
+
+
+def test_a_verbatim_answer_is_shown_without_a_comment() -> None:
+    turns = [Turn("assistant", "The text in the image is: STOP")]
+    assert to_messages(turns, is_verbatim=True)[0]["content"] == "STOP"
+    assert to_messages(turns, is_verbatim=False)[0]["content"] == turns[0].text
+    begun = [Turn("assistant", "The text in the im")]
+    assert to_messages(begun, is_verbatim=True, is_whole=False)[0]["content"] == ""
 
 
 def test_new_pictures_are_checked_and_numbered(tmp_path: Path, warnings: list[str]) -> None:
@@ -171,6 +207,23 @@ def test_an_answer_ends_complete_with_its_figures() -> None:
     assert answer.text == "1 pictures (4 x 3). Turn 1: Which? "
     assert messages[-1] == {"role": "assistant", "content": answer.text}
     assert "64 of them image · complete" in figures
+
+
+def test_an_answer_that_is_cut_says_so_and_keeps_its_tokens() -> None:
+    answer, _, figures = give("say one two three", max_new_tokens=2)[-1]
+    assert (answer.finish_reason, answer.token_ids) == ("length", (0, 1))
+    assert "Continue goes on where it ended" in figures
+
+
+def test_an_answer_that_goes_on_is_shown_with_what_it_had() -> None:
+    engine = FakeEngine()
+    turns = (Turn("user", "say one two three"), Turn("assistant", "one two"))
+    chat = Chat(turns, "ticket", is_continued=True)
+    steps = give_answer(DESCRIBE, make_stream(engine, None), chat, 8, 0, 1, -1, "auto")
+    answer, messages, _ = list(steps)[-1]
+    assert answer.text == " three"
+    assert messages[-1]["content"] == "one two three"
+    assert engine.requests[0].is_continued
 
 
 def test_what_the_engine_refuses_is_shown(warnings: list[str]) -> None:
@@ -279,16 +332,17 @@ def test_the_note_on_a_real_network_has_no_excuses() -> None:
     assert note_model(engine) == "Answers come from **fake** on cpu, float32."
 
 
-def test_only_the_three_endpoints_are_public() -> None:
+def test_only_the_endpoints_are_public() -> None:
     page = build_page(FakeEngine(), Settings())
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert public == {"describe", "ocr", "compare"}
+    assert public == {"describe", "ocr", "compare", "chat", "estimate"}
 
 
 def test_all_answers_wait_in_one_line() -> None:
     page = build_page(FakeEngine(), Settings())
     lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
-    assert len(lines) == 3 * 4 + 3  # ask, retry, edit and example of each tab, and the endpoints
+    # ask, retry, edit, example and Continue of each tab, and the endpoints that answer
+    assert len(lines) == 3 * 5 + 4
     assert {fn.concurrency_limit for fn in lines} == {1}
 
 

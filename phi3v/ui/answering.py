@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import gradio as gr
 
 from phi3v.images import open_image
-from phi3v.request import Chunk, Request, RequestError, Statistics
+from phi3v.loops import cut_loop
+from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.starting import StartingEngine
 from phi3v.ui import words
 
@@ -33,6 +34,20 @@ PHASES = {"loading": words.LOADING, "waiting": words.WAITING, "answering": words
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
 OnGpu = Callable[..., Callable[[Stream], Stream]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What has been written of an answer: its text and a line of figures.
+
+    The last one has the answer's tokens and why it ended; the text of one that ended as a loop says
+    the loop once, and so is shorter than its tokens.
+    """
+
+    text: str = ""
+    figures: str = ""
+    tokens: tuple[Token, ...] = ()
+    finish_reason: FinishReason | None = None
 
 
 class StreamingEngine(Protocol):
@@ -95,9 +110,16 @@ def open_pictures(request: Request) -> Request:
 
 
 def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str], None, None]:
-    """Answer a request: its text so far and a line of figures, again and again.
+    """Answer a request: its text so far and a line of figures; see follow_answer."""
+    with closing(follow_answer(stream, request)) as steps:
+        for step in steps:
+            yield step.text, step.figures
 
-    A pair comes with every sign of life too: a page can only close what has just yielded.
+
+def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, None]:
+    """Answer a request: what is written so far, again and again.
+
+    One comes with every sign of life too: a page can only close what has just yielded.
     Raises gr.Error, with words for people.
     """
     try:
@@ -114,10 +136,13 @@ def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str],
             if chunk.text and first is None:
                 first = now - begun
             if chunk.statistics is not None:
-                yield text, describe_figures(chunk.statistics)
+                reason = chunk.statistics.finish_reason
+                whole = cut_loop(text) if reason == "loop" else text
+                yield Written(whole, describe_figures(chunk.statistics), chunk.tokens, reason)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
-                yield text, PHASES[chunk.phase] if first is None else words.first_token(first)
+                figures = PHASES[chunk.phase] if first is None else words.first_token(first)
+                yield Written(text, figures)
 
 
 def describe_figures(statistics: Statistics) -> str:

@@ -10,17 +10,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from phi3v.request import RequestError, Sampling, Turn
+from phi3v.cleaning import clean_answer
+from phi3v.request import FinishReason, RequestError, Sampling, Turn
 from phi3v.tasks import Task, build_request
 from phi3v.ui import words
 
 
 @dataclass(frozen=True)
 class Chat:
-    """The turns so far, and the ticket of the answer that is being written ("" if none is)."""
+    """The turns so far, and the ticket of the answer that is being written ("" if none is).
+
+    With is_continued the last turn is an answer that is being gone on with; can_go_on says that the
+    last answer ended before its end.
+    """
 
     turns: tuple[Turn, ...] = ()
     ticket: str = ""
+    is_continued: bool = False
+    can_go_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Answer:
     text: str = ""
     figures: str = ""
     is_complete: bool = False
+    token_ids: tuple[int, ...] = ()
+    finish_reason: FinishReason | None = None
 
 
 def pictures_of(turns: Iterable[Turn]) -> tuple[str, ...]:
@@ -87,11 +96,31 @@ def ask_again(task: Task, chat: Chat, shown: Sequence[str]) -> Chat:
     return ask(task, Chat(tuple(earlier)), shown, question.text)
 
 
+def go_on(chat: Chat) -> Chat:
+    """Let the last answer go on where it ended. Raises RequestError."""
+    if chat.ticket:
+        raise RequestError(words.BUSY)
+    if not chat.can_go_on:
+        raise RequestError(words.NOTHING_TO_GO_ON)
+    return Chat(chat.turns, new_ticket(), is_continued=True)
+
+
 def settle(chat: Chat, answer: Answer) -> Chat:
-    """Put an answer, whole or stopped, to its question; without a word of it, drop the question."""
-    text = answer.text if answer.ticket == chat.ticket else ""
-    if text or (answer.ticket == chat.ticket and answer.is_complete):
-        return Chat((*chat.turns, Turn("assistant", text)))
+    """Put an answer, whole or stopped, to its question; without a word of it, drop the question.
+
+    What goes on is put behind the answer that is there.
+    """
+    is_its = answer.ticket == chat.ticket
+    text = answer.text if is_its else ""
+    ended = is_its and answer.is_complete and answer.finish_reason not in ("length", "loop")
+    if chat.is_continued:
+        last = chat.turns[-1]
+        ids = (*last.token_ids, *answer.token_ids) if last.token_ids and text else ()
+        whole = Turn("assistant", last.text + text, token_ids=ids) if text else last
+        return Chat((*chat.turns[:-1], whole), can_go_on=not ended)
+    if text or (is_its and answer.is_complete):
+        turn = Turn("assistant", text, token_ids=answer.token_ids)
+        return Chat((*chat.turns, turn), can_go_on=bool(text) and not ended)
     return Chat(chat.turns[:-1])
 
 
@@ -100,15 +129,20 @@ def new_ticket() -> str:
     return uuid4().hex
 
 
-def to_messages(turns: Sequence[Turn], is_verbatim: bool) -> list[dict[str, str]]:
+def to_messages(
+    turns: Sequence[Turn], is_verbatim: bool, is_whole: bool = True
+) -> list[dict[str, str]]:
     """Turn a conversation into a chatbot's messages, pictures named by their numbers.
 
-    What a user typed is shown as typed, and so is a verbatim answer.
+    What a user typed is shown as typed, and so is a verbatim answer, without the comment around it.
+    While the last answer is being written (is_whole False) what may yet be a comment is held back.
     """
     messages = []
     number = 0
     for turn in turns:
         content = turn.text
+        if turn.role == "assistant" and is_verbatim:
+            content = clean_answer(content, is_whole or turn is not turns[-1])
         if turn.role == "user" or is_verbatim:
             content = disarm_html(content)
         if turn.images:

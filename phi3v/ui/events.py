@@ -17,17 +17,18 @@ from gradio.utils import get_upload_folder
 from phi3v.download import fetch_image
 from phi3v.images import open_image
 from phi3v.privacy import strip_file
-from phi3v.request import Request, RequestError, Sampling, Turn
+from phi3v.request import FinishReason, Request, RequestError, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import Task
 from phi3v.ui import words
-from phi3v.ui.answering import Stream, write_answer
+from phi3v.ui.answering import Stream, follow_answer
 from phi3v.ui.compare_view import compare_after, connect_comparison
 from phi3v.ui.conversation import (
     Answer,
     Chat,
     ask,
     ask_again,
+    go_on,
     settle,
     to_gallery,
     to_messages,
@@ -77,6 +78,9 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
                 **quiet,
             ),
             load.success(begin, asked, begun, **asking),
+            tab.go_on.click(
+                partial(begin_more, task), asked, begun, validator=check_go_on, **quiet
+            ),
             edit,
         )
     ]
@@ -200,6 +204,15 @@ def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any
     return show_below_question("")
 
 
+def check_go_on(chat: Chat, shown: Shown, question: str) -> list[Any]:
+    """Say below the question why the last answer cannot go on."""
+    try:
+        go_on(chat)
+    except RequestError as error:
+        return show_below_question(str(error))
+    return show_below_question("")
+
+
 def show_below_question(problem: str) -> list[Any]:
     """What a validator of (chat, pictures, question) returns; no problem lets the event happen."""
     fine = gr.validate(True, "")
@@ -215,6 +228,12 @@ def begin_again(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[An
     """Ask the last question once more; what has been typed since stays."""
     again, messages, _, *rest = show_begun(task, ask_again(task, chat, files_of(shown)))
     return again, messages, question, *rest
+
+
+def begin_more(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
+    """Let the last answer go on; what has been typed since stays."""
+    more, messages, _, *rest = show_begun(task, go_on(chat))
+    return more, messages, question, *rest
 
 
 def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
@@ -241,7 +260,7 @@ def show_chat(task: Task, chat: Chat) -> list[dict[str, str]]:
 def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
     """Start a new conversation with an example's pictures and question in their boxes."""
     if chat.ticket:  # asking will be refused, with the reason
-        return tuple(gr.skip() for _ in range(8))
+        return tuple(gr.skip() for _ in range(9))
     example = task.examples[index]
     _, chat, messages, _, figures, *buttons = clear()
     return to_gallery(example.paths), chat, messages, example.question, figures, *buttons
@@ -266,14 +285,21 @@ def give_answer(
     """Write the answer to the last question; on an error say it, and leave the rest to the end."""
     answer = Answer(chat.ticket)
     try:
-        fixed_seed = None if seed is None or seed < 0 else seed
-        sampling = Sampling(int(max_new_tokens), temperature, top_p, fixed_seed)
-        crops = None if num_crops == "auto" else int(num_crops)
-        request = Request(chat.turns, sampling, crops)
-        with closing(write_answer(stream, request)) as pieces:
-            for text, figures in pieces:
-                answer = replace(answer, text=text, figures=figures)
-                yield answer, show_answer(task, chat, text), figures
+        request = Request(
+            chat.turns,
+            *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops),
+            is_continued=chat.is_continued,
+        )
+        with closing(follow_answer(stream, request)) as steps:
+            for step in steps:
+                answer = replace(
+                    answer,
+                    text=step.text,
+                    figures=add_note(step.figures, step.finish_reason),
+                    token_ids=tuple(token.id for token in step.tokens),
+                    finish_reason=step.finish_reason,
+                )
+                yield answer, show_answer(task, chat, step.text), answer.figures
     except RequestError as error:
         warn(str(error))
     except gr.Error as error:
@@ -283,10 +309,29 @@ def give_answer(
         yield answer, show_answer(task, chat, answer.text), answer.figures
 
 
+def add_note(figures: str, reason: FinishReason | None) -> str:
+    """The figures of an answer, and below them what can be done where it did not end by itself."""
+    note = words.END_NOTES.get(reason or "", "")
+    return f"{figures}\n\n{note}" if note else figures
+
+
+def choose_sampling(
+    max_new_tokens: int, temperature: float, top_p: float, seed: int | None, num_crops: str
+) -> tuple[Sampling, int | None]:
+    """What a tab's settings say; no or a negative seed is another one each time."""
+    fixed_seed = None if seed is None or seed < 0 else seed
+    crops = None if num_crops == "auto" else int(num_crops)
+    return Sampling(int(max_new_tokens), temperature, top_p, fixed_seed), crops
+
+
 def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
     """The conversation with what has been written of its answer."""
+    if chat.is_continued:
+        *earlier, last = chat.turns
+        whole = replace(last, text=last.text + text)
+        return to_messages([*earlier, whole], task.is_verbatim, is_whole=False)
     reply = [Turn("assistant", text)] if text else []
-    return to_messages([*chat.turns, *reply], task.is_verbatim)
+    return to_messages([*chat.turns, *reply], task.is_verbatim, is_whole=False)
 
 
 def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
@@ -295,7 +340,7 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
     A question that got no word of an answer goes back into its box.
     """
     if not chat.ticket:  # cleared meanwhile, or never begun
-        return tuple(gr.skip() for _ in range(7))
+        return tuple(gr.skip() for _ in range(8))
     settled = settle(chat, answer)
     messages = to_messages(settled.turns, task.is_verbatim)
     if len(settled.turns) < len(chat.turns):
@@ -303,7 +348,8 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
         kept = question or ("" if asked == task.default_prompt else asked)
         return settled, messages, kept, words.UNANSWERED, *set_buttons(is_answering=False)
     figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
-    return settled, messages, question, figures, *set_buttons(is_answering=False)
+    buttons = set_buttons(is_answering=False, can_go_on=settled.can_go_on)
+    return settled, messages, question, figures, *buttons
 
 
 def warn(message: str) -> None:

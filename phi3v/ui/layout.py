@@ -6,16 +6,18 @@ from typing import Any
 import gradio as gr
 
 from phi3v.settings import Settings
-from phi3v.tasks import COMPARE, Task
+from phi3v.tasks import COMPARE, Task, presets_of
 from phi3v.ui import words
 from phi3v.ui.compare_view import CompareView, lay_out_comparison
 from phi3v.ui.conversation import Answer, Chat
+from phi3v.ui.details import name_details
 from phi3v.ui.order import Order, lay_out_order
 from phi3v.ui.transfer import Transfer, lay_out_transfer
 
 CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
 .figures { min-height: 1.6em; }
+.reading-progress progress { width: 100%; accent-color: var(--color-accent); }
 /* A gallery of a fixed height cuts off the row of its sources. */
 .pictures:has(> .source-selection) { display: flex; flex-direction: column; }
 .pictures > .upload-wrapper, .pictures > .upload-wrapper ~ .wrap { flex: 1; min-height: 0; }
@@ -48,8 +50,13 @@ class Tab:
     stop: gr.Button
     retry: gr.Button
     clear: gr.Button
+    go_on: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    estimate: gr.Markdown
+    shows_crops: gr.Checkbox
+    crops: gr.Gallery
+    preset: gr.Dropdown
     order: Order
     transfer: Transfer
     comparison: CompareView | None = None
@@ -57,25 +64,27 @@ class Tab:
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
         """Those whose use depends on whether an answer is being written; see set_buttons."""
-        return self.ask, self.stop, self.retry
+        return self.ask, self.stop, self.retry, self.go_on
 
 
-def set_buttons(is_answering: bool) -> tuple[gr.Button, ...]:
+def set_buttons(is_answering: bool, can_go_on: bool = False) -> tuple[gr.Button, ...]:
     """Switch a tab's buttons to what can be done now."""
     return (
         gr.Button(interactive=not is_answering),
         gr.Button(interactive=is_answering, variant="stop" if is_answering else "secondary"),
         gr.Button(interactive=not is_answering),
+        gr.Button(visible=can_go_on and not is_answering),
     )
 
 
-def lay_out_tab(task: Task, settings: Settings) -> Tab:
+def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
     """Place a task's components: pictures left, conversation right, examples below."""
-    with gr.Tab(task.title, id=task.name):
+    with gr.Tab(title or task.title, id=task.name):
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 pictures, order, address = lay_out_pictures()
+                estimate = lay_out_estimate()
                 sampling = lay_out_sampling(settings)
                 transfer = lay_out_transfer()
             comparison = None
@@ -84,14 +93,15 @@ def lay_out_tab(task: Task, settings: Settings) -> Tab:
                     comparison = lay_out_comparison()
             with gr.Column(scale=3, min_width=320):
                 chatbot, figures = lay_out_chat(task)
+                preset = lay_out_presets(task)
                 question = gr.Textbox(
                     label=words.QUESTION, placeholder=task.default_prompt, lines=1, max_lines=6
                 )
-                ask, stop, retry, clear = lay_out_buttons()
+                ask, stop, retry, clear, go_on = lay_out_buttons()
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        examples, sampling, order, transfer, comparison,
+        go_on, examples, sampling, *estimate, preset, order, transfer, comparison,
     )  # fmt: skip
 
 
@@ -111,7 +121,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
 
 
 def lay_out_buttons() -> tuple[gr.Button, ...]:
-    """Ask, Stop, Retry, Clear."""
+    """Ask, Stop, Retry, Clear, and Continue, which is there while it has something to do."""
     small: dict[str, Any] = {"size": "md", "min_width": 60}
     with gr.Row():
         return (
@@ -119,6 +129,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
             gr.Button(words.STOP, interactive=False, **small),
             gr.Button(words.RETRY, **small),
             gr.Button(words.CLEAR, **small),
+            gr.Button(words.CONTINUE, visible=False, **small),
         )
 
 
@@ -143,6 +154,34 @@ def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
     return pictures, order, address
 
 
+def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
+    """What the question would take, and the crops if one wants to see them."""
+    estimate = gr.Markdown(elem_classes=["note", "estimate"])
+    shows_crops = gr.Checkbox(label=words.SHOW_CROPS, visible=False)
+    crops = gr.Gallery(
+        label=words.CROPS,
+        columns=2,
+        fit_columns=False,
+        height=300,
+        object_fit="contain",
+        visible=False,
+        buttons=["fullscreen"],
+    )
+    return estimate, shows_crops, crops
+
+
+def lay_out_presets(task: Task) -> gr.Dropdown:
+    """Ready questions; one that is chosen stands in the question's box, where it can be changed."""
+    presets = presets_of(task)
+    return gr.Dropdown(
+        [(preset.title, preset.name) for preset in presets],
+        value=None,
+        label=words.PRESETS,
+        visible=len(presets) > 1,
+        filterable=False,
+    )
+
+
 def lay_out_examples(task: Task) -> gr.Dataset:
     """Pictures with a question that is asked on a click."""
     return gr.Dataset(
@@ -156,6 +195,12 @@ def lay_out_examples(task: Task) -> gr.Dataset:
 
 def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
     """How an answer is generated: max_new_tokens, temperature, top_p, seed, num_crops."""
+    num_crops = gr.Radio(
+        name_details(settings.num_crops),
+        value=str(settings.num_crops),
+        label=words.NUM_CROPS,
+        info=words.NUM_CROPS_HINT,
+    )
     with gr.Accordion(words.SETTINGS, open=False):
         max_new_tokens = gr.Slider(
             1,
@@ -169,15 +214,4 @@ def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
         )
         top_p = gr.Slider(0.05, 1.0, 1.0, step=0.05, label=words.TOP_P, info=words.TOP_P_HINT)
         seed = gr.Number(-1, precision=0, label=words.SEED, info=words.SEED_HINT)
-        num_crops = gr.Dropdown(
-            sorted({"auto", "1", "4", "16", str(settings.num_crops)}, key=order_num_crops),
-            value=str(settings.num_crops),
-            label=words.NUM_CROPS,
-            info=words.NUM_CROPS_HINT,
-        )
     return max_new_tokens, temperature, top_p, seed, num_crops
-
-
-def order_num_crops(choice: str) -> int:
-    """Order the choices of num_crops: auto first, then by number."""
-    return 0 if choice == "auto" else int(choice)

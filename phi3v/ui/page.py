@@ -9,12 +9,16 @@ import gradio as gr
 from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
-from phi3v.tasks import EXAMPLES, TASKS
+from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
 from phi3v.ui import words
-from phi3v.ui.answering import OnGpu, StreamingEngine, make_stream
-from phi3v.ui.endpoints import add_endpoint
+from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
+from phi3v.ui.endpoints import add_endpoints
+from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect, follow_pictures_after
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.presets import connect_presets
+from phi3v.ui.reading_events import connect_reading
+from phi3v.ui.reading_view import lay_out_reading
 from phi3v.ui.transfer import connect_transfer, name_checkpoint
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
@@ -39,21 +43,40 @@ def build_page(
             follow_start(page, heading, engine)
         with gr.Tabs():
             for task in TASKS:
-                tab = lay_out_tab(task, settings)
-                connect(task, tab, stream, settings)
-                name_model = partial(name_checkpoint, engine)
-                loaded = connect_transfer(task, tab, name_model, settings.upload_limit_bytes)
-                follow_pictures_after(loaded, task, tab)
-        for task in TASKS:
-            add_endpoint(task, stream, settings)
+                if task is OCR:
+                    with gr.Tab(task.title), gr.Tabs():
+                        connect_reading(engine, lay_out_reading(settings), stream)
+                        title = words.CONVERSATION
+                        add_conversation(engine, task, stream, settings, title)
+                else:
+                    add_conversation(engine, task, stream, settings)
+        add_endpoints(engine, stream, settings)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
     return page
+
+
+def add_conversation(
+    engine: StreamingEngine | StartingEngine,
+    task: Task,
+    stream: Stream,
+    settings: Settings,
+    title: str = "",
+) -> None:
+    """Add the tab in which a task is talked about."""
+    tab = lay_out_tab(task, settings, title)
+    connect(task, tab, stream, settings)
+    connect_presets(engine, task, tab)
+    connect_estimate(engine, task, tab)
+    name_model = partial(name_checkpoint, engine)
+    loaded = connect_transfer(task, tab, name_model, settings.upload_limit_bytes)
+    follow_pictures_after(loaded, task, tab)
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
     """What Blocks.launch is given besides the address: limits, privacy and looks."""
     return {
         "share": settings.share,
+        "mcp_server": settings.mcp,
         "auth": settings.credentials,
         "max_file_size": settings.upload_limit_bytes,
         "allowed_paths": [str(EXAMPLES)],

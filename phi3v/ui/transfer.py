@@ -21,6 +21,7 @@ from phi3v.request import RequestError, Sampling, Turn
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
+from phi3v.ui.details import name_details
 
 Shown = list[tuple[str, str | None]] | None
 
@@ -175,11 +176,10 @@ def show_settings(loaded: Conversation) -> tuple[Any, ...]:
     """The values of the settings, in the order in which a tab has them."""
     sampling = loaded.sampling
     crops = "auto" if loaded.num_crops is None else str(loaded.num_crops)
-    choices = sorted({"1", "4", "16", crops} - {"auto"}, key=int)
     return (
         gr.Slider(maximum=max(2048, sampling.max_new_tokens), value=sampling.max_new_tokens),
         sampling.temperature,
         sampling.top_p,
         -1 if sampling.seed is None else sampling.seed,
-        gr.Dropdown(["auto", *choices], value=crops),
+        gr.Radio(name_details(loaded.num_crops or "auto"), value=crops),
     )

@@ -27,7 +27,7 @@ TOP_P = "Top p"
 TOP_P_HINT = "Keeps only the likeliest words that add up to this share."
 SEED = "Seed"
 SEED_HINT = "Same seed, same answer; -1 takes another one each time."
-NUM_CROPS = "Detail (crops per picture)"
+NUM_CROPS = "Detail"
 NUM_CROPS_HINT = "More crops show smaller print and take longer."
 
 WAITING = "Waiting for its turn…"
@@ -36,6 +36,7 @@ READING = "Looking at the pictures…"
 UNANSWERED = "Not answered; the question is back in its box."
 BUSY = "An answer is being written: stop it first, or wait for its end."
 NOTHING_TO_RETRY = "There is no answer to try again yet: ask something first."
+NOTHING_TO_GO_ON = "There is nothing to go on with: the last answer ended by itself."
 NO_ADDRESS = "Type or paste a picture's address first."
 BROKEN = "Something went wrong on this side; it has been written to the log. Try again."
 
@@ -84,6 +85,154 @@ def peak_memory(size: int) -> str:
 def stopped(figures: str) -> str:
     """The line of figures of an answer that its user ended."""
     return f"{figures} · {REASONS['stopped']}"
+
+
+# What programs are told.
+TURNS = "turns"
+NO_TURNS = "There are no turns: send at least one, with the role user."
+NO_ESTIMATE = "The network is still being loaded, and its sizes are not known: try again soon."
+
+
+def bad_turns(place: str, problem: str) -> str:
+    """Where a conversation that a program sent is none."""
+    return (
+        f"The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
+        "role (user, assistant or system), text, and images (numbers of pictures)."
+    )
+
+
+def bad_numbers(named: list[int], count: int) -> str:
+    """That the turns of a conversation do not name the pictures that came with it."""
+    return (
+        f"The turns name the pictures {named}, and {count} came with the call: name each once, "
+        "in order, counted from 1."
+    )
+
+
+# Reading documents.
+DOCUMENTS = "Documents"
+CONVERSATION = "Conversation"
+FILES = "Pictures and PDFs"
+PAGES = "Pages of the PDFs"
+PAGES_HINT = "1-3,7 or 5-; empty: all"
+FORMAT = "Result as"
+INSTRUCTION = "Instruction (if the usual one does not suit)"
+READ = "Read"
+CONTINUE = "Continue"
+RESULT = "Result"
+RESULTS = "Results"
+RAW = "Raw"
+UNSURE_WORDS = "Unsure words"
+UNSURE = "unsure"
+THRESHOLD = "Mark words below this probability"
+BEING_READ = "Being read"
+PROGRESS = "Pages read"
+SAVE_PAGE = "Save this page"
+SAVE_ALL = "Save all pages (zip)"
+OPENING = "Opening…"
+NO_FILES = "There is nothing to read yet: add pictures or PDFs first."
+READING_ALREADY = "Pages are being read: stop that first, or wait for its end."
+NOTHING_CUT = "This page's text is whole: there is nothing to go on with."
+NOT_READ = "not read"
+MARKS = {"length": "cut", "loop": "repeats", "stopped": "stopped"}
+END_NOTES = {
+    "length": "**The text is cut** at the longest answer allowed: Continue goes on where it ended.",
+    "loop": "**The network repeated itself and was stopped**; the repetition is shown once. If the "
+    "picture really repeats, Continue goes on.",
+    "stopped": "**Stopped** before its end: Continue goes on.",
+}
+NOT_IN_FORMAT = "**Not in the format asked for:**"
+NO_PROBABILITIES = "How sure the network was is known of whole answers only."
+READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page by page."
+
+
+def page_progress(number: int, total: int, name: str) -> str:
+    """Which page is being read."""
+    return f"Page {number} of {total}: {name}"
+
+
+def all_read(total: int, failed: int) -> str:
+    """How many pages were read and how many could not be."""
+    if not failed:
+        return f"{total} of {total} pages read."
+    return f"{total - failed} of {total} pages read; what could not be is marked in the results."
+
+
+def partly_read(done: int, total: int) -> str:
+    """How far the reading came."""
+    return f"Stopped after {done} of {total} pages."
+
+
+def result_name(number: int, name: str, mark: str) -> str:
+    """A page in the list of results."""
+    return f"{number}. {name}{f' ({mark})' if mark else ''}"
+
+
+def count_unsure(unsure: int, count: int) -> str:
+    """How many words are marked."""
+    return f"{unsure} of {count} words are marked."
+
+
+# Before sending.
+PRESETS = "Ready questions"
+SHOW_CROPS = "Show the crops"
+CROPS = "Crops"
+DETAILS = {"fast": "Fast", "balanced": "Balanced", "fine": "Fine", "auto": "Auto"}
+
+
+def detail_name(name: str, num_crops: int | None) -> str:
+    """A level of detail and what it means."""
+    return DETAILS[name] if num_crops is None else f"{DETAILS[name]} ({num_crops})"
+
+
+def crops_name(num_crops: int) -> str:
+    """A number of crops that is no level of detail."""
+    return f"{num_crops} crops"
+
+
+def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tokens: int) -> str:
+    """What a picture takes; grid counts rows and columns."""
+    rows, columns = grid
+    return (
+        f"{picture_name(number)}: {size[0]} x {size[1]} pixels, {columns} x {rows} "
+        f"{'crop' if rows * columns == 1 else 'crops'}, {tokens} tokens"
+    )
+
+
+def request_takes(prompt: int, answer: int, room: int, context: int) -> str:
+    """What a question takes of the context, and what it leaves."""
+    return (
+        f"{prompt} tokens to read, up to {answer} to write; {room} of the context's {context} "
+        "stay free"
+    )
+
+
+def time_takes(first: float, most: float) -> str:
+    """How long an answer will take, as this machine was so far."""
+    return f"first word after about {first:.1f} s, the longest answer {most:.0f} s"
+
+
+def does_not_fit(problem: str) -> str:
+    """That a question will be refused, and what to change."""
+    return f"**This will not fit.** {problem}"
+
+
+def too_many(count: int, limit: int) -> str:
+    """That a tool was sent too many pictures."""
+    return f"{count} pictures were sent, the limit is {limit}: send fewer at once."
+
+
+def too_large(name: str, size: int, limit: int) -> str:
+    """That a picture in a data URL is too large."""
+    return (
+        f"{name} has {size / 2**20:.1f} MB, the limit is {limit / 2**20:.0f}: send a smaller one, "
+        "or as JPEG."
+    )
+
+
+def bad_data_url(name: str) -> str:
+    """That a data URL cannot be read."""
+    return f"{name} is no data URL of a picture: send data:image/png;base64, and its bytes."
 
 
 COMPARE_FIRST = "Left picture"

@@ -1,0 +1,148 @@
+"""What a request would take, before it is sent: for programs, and in words for the page."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from PIL import Image, ImageDraw
+
+from phi3v.engine import Engine
+from phi3v.estimate import Estimate, PictureEstimate, estimate_details, estimate_request
+from phi3v.images import open_image
+from phi3v.model.image_processing import CROP_SIZE, fit_within_crops
+from phi3v.request import Request, RequestError, Sampling, Turn
+from phi3v.starting import StartingEngine
+from phi3v.tasks import Task
+from phi3v.ui import words
+from phi3v.ui.answering import StreamingEngine
+from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of
+from phi3v.ui.events import AT_ONCE, Shown, files_of
+from phi3v.ui.layout import Tab
+
+# Pixels of a picture's longer side on which the crops are drawn.
+THUMBNAIL = 480
+# A dark line with light edges shows on any picture.
+LINES = (("white", 4), ("black", 2))
+
+
+def find_engine(engine: object) -> Engine | None:
+    """The loaded engine, whose sizes and pace are known; None while there is none."""
+    found = engine.engine if isinstance(engine, StartingEngine) else engine
+    return found if isinstance(found, Engine) else None
+
+
+def describe_estimates(
+    engine: Engine | None, images: Sequence[str], question: str, sampling: Sampling
+) -> dict[str, dict[str, Any]]:
+    """The estimate at each level of detail as plain values. Raises RequestError."""
+    if engine is None:
+        raise RequestError(words.NO_ESTIMATE)
+    request = Request((Turn("user", question, tuple(images)),), sampling)
+    return {
+        name: asdict(estimate) | {"room": estimate.room}
+        for name, estimate in estimate_details(request, engine).items()
+    }
+
+
+def connect_estimate(engine: StreamingEngine | StartingEngine, task: Task, tab: Tab) -> None:
+    """Keep the estimate below the pictures true, whatever changes it."""
+    max_new_tokens, *_, num_crops = tab.sampling
+    inputs = [tab.chat, tab.pictures, tab.question, max_new_tokens, num_crops, tab.shows_crops]
+    gr.on(
+        [
+            tab.pictures.change,
+            tab.chat.change,
+            tab.question.blur,
+            max_new_tokens.change,
+            num_crops.change,
+            tab.shows_crops.change,
+        ],
+        partial(show_estimate, engine, task),
+        inputs,
+        [tab.estimate, tab.shows_crops, tab.crops],
+        **AT_ONCE,
+    )
+
+
+def show_estimate(
+    engine: StreamingEngine | StartingEngine,
+    task: Task,
+    chat: Chat,
+    shown: Shown,
+    question: str,
+    max_new_tokens: int,
+    num_crops: str,
+    shows_crops: bool,
+) -> tuple[Any, ...]:
+    """The line of figures, the switch for the crops, and the crops where they are wanted."""
+    known = find_engine(engine)
+    if known is None or not shown:
+        return "", gr.Checkbox(visible=False), gr.Gallery(visible=False)
+    try:
+        request = foresee(task, chat, files_of(shown), question, max_new_tokens, num_crops)
+        estimate = estimate_request(request, known)
+    except RequestError as error:
+        text = words.does_not_fit(str(error))
+        return text, gr.Checkbox(visible=True), gr.Gallery(visible=False)
+    crops = gr.Gallery(visible=False)
+    if shows_crops:
+        pictures = pictures_of(request.turns)
+        drawn = [
+            (draw_crops(open_image(picture), estimate.num_crops), words.picture_name(number))
+            for number, picture in enumerate(pictures, 1)
+        ]
+        crops = gr.Gallery(drawn, visible=True)
+    return describe_estimate(estimate), gr.Checkbox(visible=True), crops
+
+
+def foresee(
+    task: Task, chat: Chat, files: list[str], question: str, max_new_tokens: int, num_crops: str
+) -> Request:
+    """The request that the next question would become."""
+    turns = keep_shown(chat.turns, files)
+    if not chat.ticket:
+        new = Turn("user", question.strip() or task.default_prompt, pick_new(turns, files))
+        turns = (*turns, new)
+    crops = None if num_crops == "auto" else int(num_crops)
+    return Request(turns, Sampling(int(max_new_tokens)), crops)
+
+
+def describe_estimate(estimate: Estimate) -> str:
+    """An estimate in words: a line for each picture, one for the whole, and a warning."""
+    lines = [describe_picture(*pair) for pair in enumerate(estimate.pictures, 1)]
+    room, context = max(0, estimate.room), estimate.context_length
+    whole = words.request_takes(estimate.prompt_tokens, estimate.max_new_tokens, room, context)
+    first, most = estimate.first_token_seconds, estimate.most_seconds
+    if first is not None and most is not None:
+        whole = f"{whole}; {words.time_takes(first, most)}"
+    problem = [words.does_not_fit(estimate.problem)] if estimate.problem else []
+    return "\n\n".join(["  \n".join(lines), f"{whole}.", *problem])
+
+
+def describe_picture(number: int, picture: PictureEstimate) -> str:
+    """What one picture takes."""
+    size, grid = (picture.width, picture.height), (picture.rows, picture.columns)
+    return words.picture_takes(number, size, grid, picture.tokens)
+
+
+def draw_crops(image: Image.Image, num_crops: int) -> Image.Image:
+    """A small copy of a picture with the edges of its crops on it.
+
+    The crops are cut from the picture as it is enlarged or reduced to fit them, centred on white
+    along its shorter side; so the first and last may reach over its edges.
+    """
+    fitted = fit_within_crops(*image.size, num_crops)
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    draw = ImageDraw.Draw(small)
+    for axis in (0, 1):
+        scale = small.size[axis] / fitted[axis]
+        padding = -fitted[axis] % CROP_SIZE // 2
+        for edge in range(CROP_SIZE, fitted[axis] + padding, CROP_SIZE):
+            at = round((edge - padding) * scale)
+            line = [(at, 0), (at, small.height)] if axis == 0 else [(0, at), (small.width, at)]
+            for colour, width in LINES:
+                draw.line(line, colour, width=width)
+    return small

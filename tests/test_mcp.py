@@ -1,0 +1,85 @@
+"""The tools that an agent gets, through the official client of the Model Context Protocol."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import MeasuredEngine
+from gradio_client import Client, handle_file
+from serving import serve
+
+from phi3v.settings import Settings
+from phi3v.tasks import COMPARE, DESCRIBE
+
+mcp = pytest.importorskip("mcp", reason="see requirements-mcp.txt")
+
+PICTURES = [str(path) for path in COMPARE.examples[1].paths]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serve(MeasuredEngine(), Settings(mcp=True)) as address:
+        yield address
+
+
+def talk(url: str, tool: str = "", **arguments: Any) -> Any:
+    """The server's tools by name, or the result of one of them."""
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def run() -> Any:
+        async with (
+            streamablehttp_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            if tool:
+                return await session.call_tool(tool, arguments)
+            return {one.name: one for one in (await session.list_tools()).tools}
+
+    return asyncio.run(run())
+
+
+def as_data_url(path: str) -> str:
+    """A picture as an agent can send it."""
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    return f"data:image/png;base64,{content}"
+
+
+def test_the_tools_say_what_they_do_and_take(url: str) -> None:
+    tools = talk(url)
+    assert set(tools) == {"describe", "ocr", "compare"}
+    assert DESCRIBE.hint in tools["describe"].description
+    for tool in tools.values():
+        for name, one in tool.inputSchema["properties"].items():
+            assert one.get("description"), f"{tool.name} does not say what {name} is"
+    properties = tools["ocr"].inputSchema["properties"]
+    assert list(properties) == ["images", "prompt", "max_new_tokens", "output_format"]
+    assert "text" in str(properties["output_format"])
+    assert tools["describe"].inputSchema["required"] == ["images"]
+
+
+@pytest.mark.parametrize("name", ["describe", "ocr", "compare"])
+def test_a_tool_gives_the_same_text_as_the_endpoint(url: str, name: str) -> None:
+    client = Client(url, verbose=False, analytics_enabled=False)
+    expected = client.predict(
+        [handle_file(path) for path in PICTURES], "Which?", api_name=f"/{name}"
+    )
+    found = talk(url, name, images=[as_data_url(path) for path in PICTURES], prompt="Which?")
+    assert not found.isError, found.content
+    assert found.content[0].text.strip() == expected.strip()
+    assert "2 pictures" in expected
+
+
+def test_what_is_missing_is_told_to_the_agent(url: str) -> None:
+    found = talk(url, "compare", images=[])
+    assert found.isError
+    assert "at least two pictures" in found.content[0].text
+
+
+def test_a_private_address_is_refused(url: str) -> None:
+    found = talk(url, "describe", images=["http://127.0.0.1/x.png"])
+    assert found.isError
+    assert "not on the public internet" in found.content[0].text
