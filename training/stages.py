@@ -26,7 +26,7 @@ SAVE_SECONDS = 240
 WORKER_NICE = 10
 LOG_STEPS = 20
 WEIGHT_DECAY = 0.02
-DRILL_WEIGHT = 0.3  # of the loss of pairs in words alone
+DRILL_WEIGHT = 1.0  # of the loss of pairs in words alone
 PAGE_CELLS = 6  # windows of dense pages beside the questions
 PAGE_TASKS = {"plain": 0.1, "page": 0.9}
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
@@ -142,11 +143,13 @@ def step(
     hidden_states = model.embed_tokens(input_ids)  # (B, 1, D)
     for layer, kept in zip(model.layers, layers, strict=True):
         attention = layer.self_attn
-        states = attention.qkv_proj(normalize(layer.input_layernorm, hidden_states))
+        states = project(attention.qkv_proj, normalize(layer.input_layernorm, hidden_states))
         attended = attend(attention, states, kept, *rotation, mask)  # (B, 1, D)
-        hidden_states = hidden_states + attention.o_proj(attended)
-        output = layer.mlp(normalize(layer.post_attention_layernorm, hidden_states))
-        hidden_states = hidden_states + output
+        hidden_states = hidden_states + project(attention.o_proj, attended)
+        mlp = layer.mlp
+        opened = project(mlp.gate_up_proj, normalize(layer.post_attention_layernorm, hidden_states))
+        gate, up = opened.chunk(2, dim=-1)
+        hidden_states = hidden_states + project(mlp.down_proj, up * mlp.activation_fn(gate))
     return normalize(model.norm, hidden_states)
 
 
@@ -173,8 +176,23 @@ def attend(
 
 
 def normalize(norm: Any, hidden_states: torch.Tensor) -> torch.Tensor:
-    """Apply a Phi3RMSNorm: in float32, rounded before the weight, as it does."""
-    normalized = functional.rms_norm(
-        hidden_states.float(), hidden_states.shape[-1:], eps=norm.variance_epsilon
-    )
-    return norm.weight * normalized.to(hidden_states.dtype)
+    """Apply a Phi3RMSNorm: in float32, rounded before the weight, as it does.
+
+    rms_norm itself computes narrower types in float32, and only the widest one not.
+    """
+    shape, dtype = hidden_states.shape[-1:], hidden_states.dtype
+    narrow = hidden_states.float() if dtype == torch.float64 else hidden_states
+    normalized = functional.rms_norm(narrow, shape, eps=norm.variance_epsilon)
+    return norm.weight * normalized.to(dtype)
+
+
+def project(linear: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """Apply a Linear to one token of B rows, (B, 1, D).
+
+    In bfloat16 on a CPU a matrix times a vector has the same bits as the product of matrices that
+    Linear computes, without the work that makes such products ready for the matrix units.
+    """
+    is_vector = len(states) == 1 and states.device.type == "cpu" and states.dtype == torch.bfloat16
+    if is_vector and type(linear) is nn.Linear and linear.bias is None:
+        return torch.mv(linear.weight, states.view(-1)).view(1, 1, -1)
+    return linear(states)

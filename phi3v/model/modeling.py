@@ -18,7 +18,7 @@ from transformers.modeling_outputs import (
 from transformers.models.phi3.modeling_phi3 import Phi3Model
 
 from .configuration import Phi3VConfig
-from .decoding import GrowingCache, can_step
+from .decoding import GrowingCache, can_step, project
 
 
 def merge_patches(patches: torch.Tensor) -> torch.Tensor:
@@ -238,7 +238,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         if input_ids is not None and is_plain and can_step(self.model, input_ids, past_key_values):
             hidden_states = past_key_values.step(self.model, input_ids)
             return CausalLMOutputWithPast(
-                logits=self.lm_head(hidden_states), past_key_values=past_key_values
+                logits=project(self.lm_head, hidden_states), past_key_values=past_key_values
             )
         return super().forward(
             input_ids=input_ids,
