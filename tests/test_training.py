@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
 from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
 from training.canvas import Dice, Picture, list_fonts
+from training.drills import Drills
 from training.export import ASSETS, export
+from training.journal import append_row, draw_curve, read_rows
 from training.layouts import FOUR, FOUR_STRIP, SINGLE, choose_strip, cut_frames, view_picture
 from training.losses import Trainee
 from training.settings import Config, Stage, load_config
@@ -172,7 +175,7 @@ def test_a_few_steps_of_a_stage_lower_its_loss(tmp_path, stage):
         batch = Pages(1, 1, 4, 6, stage.tasks)[0]
     else:
         batch = Questions(1, stage, training.tokenizer)[0]
-    losses = [float(training.take_step(replace(stage, steps=99), batch)["loss"]) for _ in range(8)]
+    losses = [training.take_step(replace(stage, steps=99), batch)["loss"].item() for _ in range(8)]
     assert losses[-1] < losses[0]
 
 
@@ -246,3 +249,23 @@ def test_the_shipped_checkpoint_is_small_and_without_pickles():
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
     assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 24e6
+
+
+def test_the_log_of_a_run_is_plotted(tmp_path):
+    log = tmp_path / "log.csv"
+    for step in (20, 40):
+        append_row(log, "tower", step, {"seconds": 0.5, "waited": 0.1, "loss": 2.0, "f1": 0.2})
+    append_row(log, "answers", 20, {"seconds": 0.5, "waited": 0.1, "loss": 1.0, "right": 0.8})
+    draw_curve(log, tmp_path / "curve.png")
+    assert [row["right"] for row in read_rows(log)] == ["", "", "0.8000"]
+    assert Image.open(tmp_path / "curve.png").width > 500
+
+
+def test_verdicts_are_the_only_labels_of_sentences_about_pairs(tmp_path):
+    write_tokenizer(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    batch = Drills(1, 1, 40, tokenizer)[0]
+    verdicts = [tokenizer.decode(row[row != IGNORED]) for row in batch.labels]
+    texts = [tokenizer.decode(row) for row in batch.token_ids]
+    assert set(verdicts) == {".", ":"}
+    assert all(("identical" in t) == (v == ":") for t, v in zip(texts, verdicts, strict=True))

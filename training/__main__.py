@@ -1,4 +1,4 @@
-"""The command line: train, export, evaluate, preview."""
+"""The command line: train, export, evaluate, curve, preview."""
 
 import argparse
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from training.card import format_table, write_card
 from training.evaluate import evaluate
 from training.export import ASSETS, export
+from training.journal import draw_curve
 from training.preview import preview
 from training.settings import CONFIG, load_config
 from training.stages import Training
@@ -29,6 +30,9 @@ def parse_arguments() -> argparse.Namespace:
     measure.add_argument("--samples", type=int, default=100, help="of each task")
     measure.add_argument("--tasks", nargs="+", help="only these, and leave the card alone")
     measure.add_argument("--show", type=int, default=0, help="print so many answers of each task")
+    curve = commands.add_parser("curve", help="plot the log of a run")
+    curve.add_argument("--run", type=Path, default=Path("runs/embedded"), help="state, log")
+    curve.add_argument("--to", type=Path, default=ASSETS / "curve.png")
     sheet = commands.add_parser("preview", help="draw a sheet of samples")
     sheet.add_argument("--seed", type=int, default=0)
     sheet.add_argument("--tasks", nargs="+", default=["ocr", "shapes", "cover", "compare"])
@@ -54,6 +58,8 @@ def main() -> None:
         print(format_table(scores))
         if not arguments.tasks:
             write_card(arguments.folder, scores, first)
+    elif arguments.command == "curve":
+        draw_curve(arguments.run / "log.csv", arguments.to)
     else:
         preview(arguments.seed, dict.fromkeys(arguments.tasks, 1.0), arguments.rows, arguments.to)
 

@@ -40,6 +40,11 @@ The first common sample of each task, not picked (what it should have said, wher
 
 ![Samples and answers](samples.webp)
 
+The curve of its training, by stages: shares of answers' tokens that are right, F1 of naming what
+stands in each cell of the pictures and of dense pages, verdicts on pairs in words.
+
+![Curve](curve.png)
+
 ## What it cannot do
 
 Photographs, handwriting, print of less than about 15 pixels in the 336 px frames it sees, long

@@ -1,6 +1,5 @@
 """The training loop: stage after stage, resumable at any step."""
 
-import csv
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from training.batches import Pages, Questions
 from training.drills import Drills
+from training.journal import append_row
 from training.layouts import Layout
 from training.losses import Trainee
 from training.network import Network, Sizes
@@ -205,30 +205,24 @@ class Training:
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}
         saved = logged = time.monotonic()
-        waited = 0.0
+        waited, counted = 0.0, 0
         batches = load_batches(dataset, self.step, workers)
         while self.step < stage.steps:
             before = time.monotonic()
             batch = move(next(batches), self.device)
             waited += time.monotonic() - before
             for name, value in self.take_step(stage, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / LOG_STEPS
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
             self.step += 1
+            counted += 1
             now = time.monotonic()
             if self.step % LOG_STEPS == 0:
-                seconds = (now - logged) / LOG_STEPS
-                self.log(stage, sums, seconds, waited / LOG_STEPS)
-                sums, logged, waited = {}, now, 0.0
+                figures = {"seconds": now - logged, "waited": waited, **sums}
+                means = {name: value / counted for name, value in figures.items()}
+                append_row(self.folder / "log.csv", stage.name, self.step, means)
+                sums, logged, waited, counted = {}, now, 0.0, 0
             if now - saved > SAVE_SECONDS or self.stopping:
                 self.save()
                 saved = now
             if self.stopping:
                 raise SystemExit(f"stopped and saved at step {self.step} of {stage.name}")
-
-    def log(self, stage: Stage, sums: dict[str, float], seconds: float, waited: float) -> None:
-        """Append a row to log.csv, and print it."""
-        row = {"stage": stage.name, "step": self.step, "seconds": seconds, "waited": waited, **sums}
-        text = [f"{value:.4f}" if isinstance(value, float) else value for value in row.values()]
-        print(time.strftime("%H:%M:%S"), *(f"{k}={v}" for k, v in zip(row, text, strict=True)))
-        with (self.folder / "log.csv").open("a", newline="") as file:
-            csv.writer(file).writerow([time.strftime("%H:%M:%S"), *text])

@@ -1,0 +1,110 @@
+"""`python -m benchmarks.options`: ways to decode on a CPU, side by side, in ms a token.
+
+Each way makes the same greedy tokens' steps with the embedded checkpoint, in turns with the others
+in one process; figures are medians. Why the engine decodes as it does is to be seen here.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import torch
+from transformers import DynamicCache
+
+from benchmarks.__main__ import describe_machine
+from phi3v import Phi3VForCausalLM, load
+from phi3v.model.decoding import GrowingCache
+from phi3v.model.replay import Replay
+
+CONTEXT = 400  # tokens before the first that is timed: about one picture and a question
+FIRST_TOKEN = 7  # any
+Step = Callable[[torch.Tensor], torch.Tensor]  # ids (1, 1) -> logits (1, 1, vocabulary)
+
+
+def fill(model: Phi3VForCausalLM, cache: DynamicCache | GrowingCache) -> None:
+    """Put CONTEXT tokens into a cache."""
+    ids = torch.arange(CONTEXT)[None] % model.config.vocab_size
+    model(ids, past_key_values=cache, use_cache=True)
+
+
+def step_whole(model: Phi3VForCausalLM) -> Step:
+    """The network as transformers runs it."""
+    cache = DynamicCache()
+    fill(model, cache)
+    return lambda ids: model(ids, past_key_values=cache, use_cache=True).logits
+
+
+def step_short(model: Phi3VForCausalLM) -> Step:
+    """The steps that the engine takes."""
+    cache = GrowingCache()
+    fill(model, cache)
+    return lambda ids: model(ids, past_key_values=cache, use_cache=True).logits
+
+
+def step_compiled(model: Phi3VForCausalLM) -> Step:
+    """Steps of fixed shapes, compiled by torch.compile."""
+    cache = GrowingCache()
+    fill(model, cache)
+    replay = Replay(model.model, 1024)
+    replay.begin(cache)
+    compiled = torch.compile(replay._compute, dynamic=False)
+
+    def step(ids: torch.Tensor) -> torch.Tensor:
+        replay.input_ids.copy_(ids)
+        return model.lm_head(compiled())
+
+    return step
+
+
+def quantize(model: Phi3VForCausalLM) -> Phi3VForCausalLM:
+    """Its linear layers with int8 weights, activations quantized on the way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its move to the package torchao
+        return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, torch.qint8)
+
+
+def time_steps(step: Step, count: int) -> float:
+    """Milliseconds a token."""
+    ids = torch.tensor([[FIRST_TOKEN]])
+    began = time.perf_counter()
+    for _ in range(count):
+        ids = step(ids)[:, -1:].argmax(-1)
+    return (time.perf_counter() - began) / count * 1000
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.options", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--new-tokens", type=int, default=64)
+    options = parser.parse_args()
+    full, half = load(dtype="float32").model, load(dtype="bfloat16").model
+    ways = {
+        "float32, transformers' forward": lambda: step_whole(full),
+        "float32, short steps": lambda: step_short(full),
+        "float32, compiled steps": lambda: step_compiled(full),
+        "int8 weights, short steps": lambda: step_short(quantize(full)),
+        "bfloat16, transformers' forward": lambda: step_whole(half),
+        "bfloat16, short steps": lambda: step_short(half),
+        "bfloat16, compiled steps": lambda: step_compiled(half),
+    }
+    print(f"{describe_machine(torch.device('cpu'))}; median of {options.runs}\n")
+    print("| ms a token | 1 thread | 2 threads |\n|---|---|---|")
+    figures: dict[str, list[list[float]]] = {name: [[], []] for name in ways}
+    with torch.inference_mode():
+        for index, threads in enumerate((1, 2)):
+            torch.set_num_threads(threads)
+            steps = {name: make() for name, make in ways.items()}
+            for step in steps.values():
+                time_steps(step, 4)
+            for _ in range(options.runs):
+                for name, step in steps.items():
+                    figures[name][index].append(time_steps(step, options.new_tokens))
+    for name, columns in figures.items():
+        print(f"| {name} | " + " | ".join(f"{statistics.median(c):.2f}" for c in columns) + " |")
+
+
+if __name__ == "__main__":
+    main()
