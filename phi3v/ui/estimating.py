@@ -18,8 +18,8 @@ from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import StreamingEngine
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of
-from phi3v.ui.events import AT_ONCE, Shown, files_of
 from phi3v.ui.layout import Tab
+from phi3v.ui.wiring import AT_ONCE, Shown, choose_crops, files_of
 
 # Pixels of a picture's longer side on which the crops are drawn.
 THUMBNAIL = 480
@@ -105,8 +105,7 @@ def foresee(
     if not chat.ticket:
         new = Turn("user", question.strip() or task.default_prompt, pick_new(turns, files))
         turns = (*turns, new)
-    crops = None if num_crops == "auto" else int(num_crops)
-    return Request(turns, Sampling(int(max_new_tokens)), crops)
+    return Request(turns, Sampling(int(max_new_tokens)), choose_crops(num_crops))
 
 
 def describe_estimate(estimate: Estimate) -> str:
