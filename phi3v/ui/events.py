@@ -143,14 +143,12 @@ def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[A
 
 def begin_again(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
     """Ask the last question once more; what has been typed since stays."""
-    again, messages, _, *rest = show_begun(task, ask_again(task, chat, files_of(shown)))
-    return again, messages, question, *rest
+    return show_begun(task, ask_again(task, chat, files_of(shown)), gr.skip())
 
 
 def begin_more(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
     """Let the last answer go on; what has been typed since stays."""
-    more, messages, _, *rest = show_begun(task, go_on(chat))
-    return more, messages, question, *rest
+    return show_begun(task, go_on(chat), gr.skip())
 
 
 def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
@@ -163,8 +161,7 @@ def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
             edited = ask_edited(task, chat, files_of(shown), int(event.index), str(event.value))
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        begun, messages, _, *rest = show_begun(task, edited)
-        return begun, messages, question, *rest
+        return show_begun(task, edited, gr.skip())
 
     return begin_edited
 
@@ -183,10 +180,10 @@ def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
     return to_gallery(example.paths), chat, messages, example.question, figures, *buttons
 
 
-def show_begun(task: Task, chat: Chat) -> tuple[Any, ...]:
+def show_begun(task: Task, chat: Chat, question: Any = "") -> tuple[Any, ...]:
     """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
     messages = to_messages(chat.turns, task.is_verbatim)
-    return chat, messages, "", words.WAITING, *set_buttons(is_answering=True)
+    return chat, messages, question, words.WAITING, *set_buttons(is_answering=True)
 
 
 def give_answer(
@@ -245,7 +242,8 @@ def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
 def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
     """Put an answer, whole or stopped, into its conversation, and make the tab ready again.
 
-    A question that got no word of an answer goes back into its box.
+    A question that got no word of an answer goes back into its box. What has been typed since is
+    not written back: more may be typed while this runs.
     """
     if not chat.ticket:  # cleared meanwhile, or never begun
         return tuple(gr.skip() for _ in range(8))
@@ -253,11 +251,11 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
     messages = to_messages(settled.turns, task.is_verbatim)
     if len(settled.turns) < len(chat.turns):
         asked = chat.turns[-1].text
-        kept = question or ("" if asked == task.default_prompt else asked)
-        return settled, messages, kept, words.UNANSWERED, *set_buttons(is_answering=False)
+        back = gr.skip() if question or asked == task.default_prompt else asked
+        return settled, messages, back, words.UNANSWERED, *set_buttons(is_answering=False)
     figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
     buttons = set_buttons(is_answering=False, can_go_on=settled.can_go_on)
-    return settled, messages, question, figures, *buttons
+    return settled, messages, gr.skip(), figures, *buttons
 
 
 def clear() -> tuple[Any, ...]:
