@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
 SECONDS = 1000  # playwright counts in milliseconds
@@ -33,8 +34,8 @@ def start_browser() -> Iterator[Browser]:
 
 
 def open_page(page: Page, url: str) -> None:
-    page.set_default_timeout(30 * SECONDS)
-    expect.set_options(timeout=30 * SECONDS)
+    page.set_default_timeout(60 * SECONDS)
+    expect.set_options(timeout=60 * SECONDS)
     page.goto(url)
     expect(button(page, "Ask")).to_be_visible()
 
@@ -45,12 +46,32 @@ def button(page: Page, name: str) -> Locator:
     return named.filter(has_text=name).locator("visible=true")
 
 
+def unfold(page: Page, name: str) -> None:
+    """Open one of the accordions of the tab that is open."""
+    page.locator("button.label-wrap:visible").filter(has_text=name).click()
+
+
 def question(page: Page) -> Locator:
     return page.locator("label:visible").filter(has_text="Question").locator("textarea")
 
 
-def upload(page: Page, *files: Path) -> None:
+def draw(path: Path, size: tuple[int, int], dot: str = "red") -> Path:
+    """A picture to upload: a dot on white."""
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).ellipse((5, 5, 25, 25), fill=dot)
+    image.save(path)
+    return path
+
+
+def choose_files(page: Page, *files: Path) -> None:
     page.locator(".pictures:visible input[type=file]").first.set_input_files(files)
+
+
+def upload(page: Page, *files: Path) -> None:
+    """Add pictures, and wait until the page has them: a question asked before is refused."""
+    before = captions(page).count()
+    choose_files(page, *files)
+    expect(captions(page)).to_have_count(before + len(files))
 
 
 def captions(page: Page) -> Locator:

@@ -1,9 +1,11 @@
-"""Fixtures shared by the tests: the golden vectors, the tiny network and the published files."""
+"""Fixtures shared by the tests: golden vectors, small networks, published files, the page."""
 
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +26,10 @@ from phi3v import (  # noqa: E402
     Phi3VProcessor,
 )
 from phi3v.checkpoint import EMBEDDED_FOLDER  # noqa: E402
+
+if TYPE_CHECKING:
+    from fake_engine import FakeEngine
+    from playwright.sync_api import Browser, Page
 
 # The published JSON files (config, preprocessor, tokenizer) are not part of the project; a test
 # that compares with them is skipped where they are absent.
@@ -111,3 +117,81 @@ def build_random_network(processor: Phi3VProcessor, seed: int, **settings) -> Ph
         **settings,
     )
     return Phi3VForCausalLM(config).eval()
+
+
+class WrappedNetwork:
+    """A network but for what a subclass does otherwise."""
+
+    def __init__(self, network: Phi3VForCausalLM) -> None:
+        self.network = network
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+    def eval(self):
+        return self
+
+
+# The page in a real browser. The modules are imported where they are needed: most tests need none.
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium. For a module only: while it runs, asyncio.run refuses to."""
+    from browsing import start_browser
+
+    yield from start_browser()
+
+
+@pytest.fixture(scope="module")
+def engine() -> "FakeEngine":
+    from fake_engine import FakeEngine
+
+    return FakeEngine()
+
+
+@pytest.fixture(scope="module")
+def url(engine) -> Iterator[str]:
+    """The address of the page that the engine answers in; uploads may have 1 MB."""
+    from serving import serve
+
+    from phi3v.settings import Settings
+
+    with serve(engine, Settings(upload_limit=1)) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser: "Browser", url: str) -> "Iterator[Callable[[], Page]]":
+    """Opens the page for one more user; all leave when the test ends."""
+    from browsing import open_page
+
+    pages: list[Page] = []
+
+    def open_one() -> "Page":
+        pages.append(browser.new_page(viewport={"width": 1400, "height": 1000}))
+        open_page(pages[-1], url)
+        return pages[-1]
+
+    yield open_one
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def page(visit: "Callable[[], Page]") -> "Page":
+    return visit()
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    from browsing import draw
+
+    return draw(tmp_path / "red.png", (40, 30), "red")
+
+
+@pytest.fixture
+def blue(tmp_path: Path) -> Path:
+    from browsing import draw
+
+    return draw(tmp_path / "blue.png", (60, 50), "blue")

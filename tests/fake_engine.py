@@ -17,8 +17,8 @@ class FakeEngine:
     """Says how many pictures of which size it was shown, and repeats the question.
 
     Questions that begin with these words have their own answers: `slow` (a word every tenth of a
-    second, for ever), `silent` (no word, only signs of life), `refuse`, `break`, `colours`,
-    `say` (the words that follow).
+    second, for ever), `silent` (no word, only signs of life), `held` (a word, and another once the
+    gate is open), `refuse`, `break`, `colours`, `say` (the words that follow).
     """
 
     name = "fake"
@@ -31,6 +31,7 @@ class FakeEngine:
         self.running = 0
         self.most_running = 0
         self.ended = threading.Event()
+        self.gate = threading.Event()
         self.lock = threading.Lock()
 
     def stream(self, request: Request) -> Iterator[Chunk]:
@@ -58,6 +59,10 @@ class FakeEngine:
             for number in range(1, 300):
                 time.sleep(0.1)
                 yield Chunk(f"word{number} " if question.startswith("slow") else "")
+        if question.startswith("held"):
+            yield Chunk("begun ")
+            while not self.gate.wait(0.05):
+                yield Chunk("")
         images = [image for turn in request.turns for image in turn.images]
         sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
         if question.startswith("colours"):

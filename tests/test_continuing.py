@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import build_processor, build_random_network
+from conftest import WrappedNetwork, build_processor, build_random_network
 
 from phi3v import Engine, Request, RequestError, Sampling, Turn, load
 from phi3v.checkpoint import EMBEDDED_FOLDER
@@ -31,17 +31,12 @@ def embedded():
     return load("embedded", dtype="float32")
 
 
-class ScriptedNetwork:
+class ScriptedNetwork(WrappedNetwork):
     """A network that says given tokens, again and again."""
 
     def __init__(self, network, ids):
-        self.network, self.ids = network, ids
-
-    def __getattr__(self, name):
-        return getattr(self.network, name)
-
-    def eval(self):
-        return self
+        super().__init__(network)
+        self.ids = ids
 
     def generate(self, input_ids, **kwargs):
         begin = input_ids.shape[1]

@@ -3,7 +3,7 @@ import time
 
 import pytest
 import torch
-from conftest import build_processor, build_random_network
+from conftest import WrappedNetwork, build_processor, build_random_network
 
 from phi3v import Engine, GenerationError, Request, Sampling, Turn
 from phi3v.request import RequestError
@@ -19,17 +19,12 @@ def network(processor):
     return build_random_network(processor, seed=0, max_position_embeddings=8192)
 
 
-class SlowNetwork:
-    """Passes everything on to a network, but takes its time for every token."""
+class SlowNetwork(WrappedNetwork):
+    """Takes its time for every token."""
 
     def __init__(self, network, seconds):
-        self.network, self.seconds = network, seconds
-
-    def __getattr__(self, name):
-        return getattr(self.network, name)
-
-    def eval(self):
-        return self
+        super().__init__(network)
+        self.seconds = seconds
 
     def generate(self, *args, stopping_criteria=(), **kwargs):
         def wait(input_ids, scores):
@@ -89,7 +84,7 @@ def test_an_answer_ends_at_every_token_that_may_end_it(engine, network, processo
     wanted = processor.tokenizer.convert_tokens_to_ids(token)
     assert wanted in engine.stop_token_ids()
 
-    class EndingNetwork(SlowNetwork):
+    class EndingNetwork(WrappedNetwork):
         def generate(self, *args, **kwargs):
             def prefer(input_ids, scores):
                 scores[:, wanted] = 1e9 if len(input_ids[0]) > 20 else -1e9
@@ -97,7 +92,7 @@ def test_an_answer_ends_at_every_token_that_may_end_it(engine, network, processo
 
             return self.network.generate(*args, logits_processor=[prefer], **kwargs)
 
-    ending = Engine(EndingNetwork(network, 0), processor, name="ending")
+    ending = Engine(EndingNetwork(network), processor, name="ending")
     _, statistics = answer(ending, ask(count=50))
     assert statistics.finish_reason == "end"
     assert statistics.new_tokens < 50
@@ -147,7 +142,7 @@ def test_a_stop_while_waiting_in_line_ends_at_once(slow_engine):
 
 
 def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(network, processor):
-    class BreakingNetwork(SlowNetwork):
+    class BreakingNetwork(WrappedNetwork):
         is_broken = True
 
         def generate(self, *args, **kwargs):
@@ -155,7 +150,7 @@ def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(network, proce
                 raise MemoryError("no room")
             return self.network.generate(*args, **kwargs)
 
-    breaking = BreakingNetwork(network, 0)
+    breaking = BreakingNetwork(network)
     engine = Engine(breaking, processor, name="breaking")
     with pytest.raises(GenerationError, match="no room") as caught:
         list(engine.stream(ask()))

@@ -1,141 +1,42 @@
 """The page in a real browser: what a person does and sees."""
 
-import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from browsing import (
+    SECONDS,
+    ask,
+    button,
+    captions,
+    figures,
+    messages,
+    open_page,
+    question,
+    unfold,
+    upload,
+)
 from fake_engine import FakeEngine
-from PIL import Image
-from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from serving import serve
 
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
-from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
 
 pytestmark = pytest.mark.browser
 
-SECONDS = 1000  # playwright counts in milliseconds
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium, with a camera that shows a test picture."""
-    with sync_playwright() as playwright:
-        try:
-            chromium = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-                args=[
-                    "--no-sandbox",
-                    "--use-fake-device-for-media-stream",
-                    "--use-fake-ui-for-media-stream",
-                ],
-            )
-        except Error as error:
-            reason = f"no Chromium can be started here: {error.message.splitlines()[0]}"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture(scope="module")
-def url(engine: FakeEngine) -> Iterator[str]:
-    with serve(engine, Settings(upload_limit=1)) as address:
-        yield address
-
-
-@pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Callable[[], Page]]:
-    """Opens the page for one more user; all leave when the test ends."""
-    pages: list[Page] = []
-
-    def open_one() -> Page:
-        pages.append(browser.new_page(viewport={"width": 1400, "height": 900}))
-        open_page(pages[-1], url)
-        return pages[-1]
-
-    yield open_one
-    for page in pages:
-        page.close()
-
-
-@pytest.fixture
-def page(visit: Callable[[], Page]) -> Page:
-    return visit()
-
-
-@pytest.fixture
-def red(tmp_path: Path) -> Path:
-    return draw(tmp_path / "red.png", "red", (40, 30))
-
-
-@pytest.fixture
-def blue(tmp_path: Path) -> Path:
-    return draw(tmp_path / "blue.png", "blue", (60, 50))
-
-
-def draw(path: Path, colour: str, size: tuple[int, int]) -> Path:
-    Image.new("RGB", size, colour).save(path)
-    return path
-
-
-def open_page(page: Page, url: str) -> None:
-    page.set_default_timeout(10 * SECONDS)
-    expect.set_options(timeout=10 * SECONDS)
-    page.goto(url)
-    expect(button(page, "Ask")).to_be_visible()
-
-
-def button(page: Page, name: str) -> Locator:
-    """A button of the tab that is open, by its text: icons have none."""
-    named = page.get_by_role("button", name=name, exact=True)
-    return named.filter(has_text=name).locator("visible=true")
-
-
-def question(page: Page) -> Locator:
-    return page.locator("label:visible").filter(has_text="Question").locator("textarea")
-
-
-def upload(page: Page, *files: Path) -> None:
-    page.locator(".pictures:visible input[type=file]").first.set_input_files(files)
-
-
-def captions(page: Page) -> Locator:
-    return page.locator(".pictures:visible .caption-label")
-
-
-def messages(page: Page) -> Locator:
-    return page.locator("[data-testid=user]:visible, [data-testid=bot]:visible")
-
-
-def figures(page: Page) -> Locator:
-    return page.locator(".block.figures:visible")
-
-
-def ask(page: Page, text: str = "") -> None:
-    question(page).fill(text)
-    button(page, "Ask").click()
-
-
-def test_a_person_uploads_asks_and_reads_a_streamed_answer(page: Page, red: Path) -> None:
+def test_a_person_uploads_asks_and_reads_a_streamed_answer(
+    page: Page, engine: FakeEngine, red: Path
+) -> None:
     upload(page, red)
     expect(captions(page)).to_have_text(["Image 1"])
-    ask(page, "slow please")
-    expect(messages(page).last).to_contain_text("word2")
-    assert "word9" not in messages(page).last.inner_text()
-    expect(messages(page).last).to_contain_text("word9")
-    button(page, "Stop").click()
+    engine.gate.clear()
+    ask(page, "held please")
+    expect(messages(page).last).to_have_text("begun")
+    engine.gate.set()
+    expect(messages(page).last).to_have_text("begun 1 pictures (40 x 30). Turn 1: held please")
 
 
 def test_without_a_question_the_default_one_is_asked(page: Page, red: Path) -> None:
@@ -149,22 +50,6 @@ def test_without_a_question_the_default_one_is_asked(page: Page, red: Path) -> N
     expect(figures(page)).to_contain_text("64 of them image · complete")
 
 
-def test_pictures_added_later_are_numbered_on(page: Page, red: Path, blue: Path) -> None:
-    upload(page, red)
-    expect(captions(page)).to_have_text(["Image 1"])
-    upload(page, blue)
-    expect(captions(page)).to_have_text(["Image 1", "Image 2"])
-
-
-def test_a_removed_picture_leaves_no_gap_in_the_numbers(page: Page, red: Path, blue: Path) -> None:
-    upload(page, red, blue)
-    expect(captions(page)).to_have_text(["Image 1", "Image 2"])
-    page.get_by_label("Delete image").first.click()
-    expect(captions(page)).to_have_text(["Image 1"])
-    ask(page)
-    expect(messages(page).last).to_contain_text("1 pictures (60 x 50)")
-
-
 def test_a_second_question_goes_on_about_the_same_pictures(
     page: Page, red: Path, blue: Path
 ) -> None:
@@ -172,120 +57,32 @@ def test_a_second_question_goes_on_about_the_same_pictures(
     ask(page, "First?")
     expect(messages(page).last).to_contain_text("Turn 1: First?")
     upload(page, blue)
-    expect(captions(page)).to_have_count(2)
     ask(page, "Second?")
     expect(messages(page)).to_have_count(4)
     expect(messages(page).nth(2)).to_contain_text("Image 2")
     expect(messages(page).last).to_contain_text("2 pictures (40 x 30, 60 x 50). Turn 3: Second?")
 
 
-def test_stop_ends_the_answer_keeps_it_and_leaves_the_page_usable(
-    page: Page, engine: FakeEngine, red: Path
-) -> None:
-    upload(page, red)
-    ask(page, "slow please")
-    expect(messages(page).last).to_contain_text("word3")
-    button(page, "Stop").click()
-    assert engine.ended.wait(1)
-    expect(figures(page)).to_contain_text("stopped")
-    expect(button(page, "Stop")).to_be_disabled()
-    expect(messages(page).last).to_contain_text("word3")
-    ask(page, "And now?")
-    expect(messages(page)).to_have_count(4)
-    expect(messages(page).last).to_contain_text("Turn 3: And now?")
-
-
-def test_stop_before_the_first_word_gives_the_question_back(
-    page: Page, engine: FakeEngine, red: Path
-) -> None:
-    upload(page, red)
-    ask(page, "silent please")
-    expect(figures(page)).to_contain_text("Looking at the pictures")
-    button(page, "Stop").click()
-    assert engine.ended.wait(1)
-    expect(question(page)).to_have_value("silent please")
-    expect(messages(page)).to_have_count(0)
-
-
-def test_one_users_stop_touches_nobody_else(
-    page: Page, visit: Callable[[], Page], red: Path
-) -> None:
-    upload(page, red)
-    ask(page, "slow please")
-    expect(messages(page).last).to_contain_text("word1")
-    other = visit()
-    upload(other, red)
-    ask(other, "Mine?")
-    expect(figures(other)).to_contain_text("Waiting for its turn")
-    button(page, "Stop").click()
-    expect(messages(other).last).to_contain_text("Turn 1: Mine?")
-    expect(messages(page)).to_have_count(2)
-
-
-def test_a_waiting_question_can_be_stopped(
-    page: Page, visit: Callable[[], Page], engine: FakeEngine, red: Path
-) -> None:
-    other = visit()
-    upload(other, red)
-    ask(other, "slow please")
-    expect(messages(other).last).to_contain_text("word1")
-    upload(page, red)
-    ask(page, "never asked")
-    expect(figures(page)).to_contain_text("Waiting for its turn")
-    button(page, "Stop").click()
-    expect(question(page)).to_have_value("never asked")
-    button(other, "Stop").click()
-    assert engine.ended.wait(1)
-    assert engine.requests[-1].turns[-1].text == "slow please"
-
-
-def test_a_full_queue_is_told_and_the_page_stays_usable(browser: Browser, red: Path) -> None:
-    engine = FakeEngine()
-    with serve(engine, Settings(queue_size=1)) as url:
-        pages = [browser.new_page() for _ in range(3)]
-        for page in pages:
-            open_page(page, url)
-            upload(page, red)
-            expect(captions(page)).to_have_count(1)
-        for page, text in zip(pages, ("slow please", "slow too", "one too many"), strict=True):
-            ask(page, text)
-            page.wait_for_timeout(SECONDS)
-        refused = pages[2]
-        expect(refused.get_by_text("currently busy").first).to_be_visible()
-        expect(question(refused)).to_have_value("one too many")
-        for page in pages[:2]:
-            button(page, "Stop").click()
-        button(refused, "Ask").click()
-        expect(messages(refused).last).to_contain_text("Turn 1: one too many")
-        for page in pages:
-            page.close()
-
-
-def test_a_closed_tab_ends_its_answer(page: Page, engine: FakeEngine, red: Path) -> None:
-    upload(page, red)
-    ask(page, "slow please")
-    expect(messages(page).last).to_contain_text("word1")
-    page.close()
-    assert engine.ended.wait(5)
-
-
 def test_retry_writes_the_last_answer_again(page: Page, engine: FakeEngine, red: Path) -> None:
     upload(page, red)
-    ask(page, "Again?")
-    expect(messages(page)).to_have_count(2)
-    expect(button(page, "Retry")).to_be_enabled()
-    asked = len(engine.requests)
+    engine.gate.set()
+    ask(page, "held please")
+    expect(figures(page)).to_contain_text("complete")
+    engine.gate.clear()
     button(page, "Retry").click()
+    expect(messages(page).last).to_have_text("begun")
+    expect(messages(page)).to_have_count(2)
     expect(figures(page)).not_to_contain_text("complete")
+    engine.gate.set()
     expect(figures(page)).to_contain_text("complete")
     expect(messages(page)).to_have_count(2)
-    expect(messages(page).last).to_contain_text("Turn 1: Again?")
-    assert [len(request.turns) for request in engine.requests[asked:]] == [1]
+    first, again = engine.requests[-2:]
+    assert again.turns == first.turns
 
 
 def test_a_cut_answer_goes_on_where_it_ended(page: Page, red: Path) -> None:
     upload(page, red)
-    button(page, "Settings").click()
+    unfold(page, "Settings")
     page.get_by_label("number input for Longest answer (tokens)").locator("visible=true").fill("2")
     ask(page, "say one two three")
     expect(figures(page)).to_contain_text("The text is cut")
@@ -295,23 +92,6 @@ def test_a_cut_answer_goes_on_where_it_ended(page: Page, red: Path) -> None:
     expect(button(page, "Continue")).to_be_hidden()
 
 
-def test_clear_forgets_everything_also_in_the_middle_of_an_answer(
-    page: Page, engine: FakeEngine, red: Path
-) -> None:
-    upload(page, red)
-    ask(page, "slow please")
-    expect(messages(page).last).to_contain_text("word2")
-    button(page, "Clear").click()
-    assert engine.ended.wait(1)
-    expect(messages(page)).to_have_count(0)
-    expect(captions(page)).to_have_count(0)
-    page.wait_for_timeout(500)
-    expect(messages(page)).to_have_count(0)
-    upload(page, red)
-    ask(page, "Anew?")
-    expect(messages(page).last).to_contain_text("1 pictures (40 x 30). Turn 1: Anew?")
-
-
 def test_an_example_runs_on_a_click(page: Page) -> None:
     page.get_by_role("tab", name="Compare").click()
     page.locator("tr:visible").filter(has_text="What is difference in this two").click()
@@ -319,16 +99,6 @@ def test_an_example_runs_on_a_click(page: Page) -> None:
     expect(captions(page)).to_have_text(["Image 1", "Image 2"])
     ask(page, "Which is open?")
     expect(messages(page).last).to_contain_text("2 pictures (336 x 336, 336 x 336). Turn 3")
-
-
-def test_the_camera_gives_a_picture(page: Page) -> None:
-    page.locator(".pictures:visible").get_by_label("Capture from camera").click()
-    page.get_by_text("Click to Access Webcam").click()
-    page.wait_for_function("document.querySelector('video')?.videoWidth > 0")
-    page.get_by_label("capture photo").click()
-    expect(captions(page)).to_have_text(["Image 1"])
-    ask(page)
-    expect(messages(page).last).to_contain_text("1 pictures (")
 
 
 def test_no_picture_is_told_and_then_it_works(page: Page, red: Path) -> None:
@@ -345,33 +115,12 @@ def test_no_picture_is_told_and_then_it_works(page: Page, red: Path) -> None:
 def test_one_picture_is_not_enough_to_compare(page: Page, red: Path, blue: Path) -> None:
     page.get_by_role("tab", name="Compare").click()
     upload(page, red)
-    expect(captions(page)).to_have_count(1)
     ask(page)
     complaint = page.locator("div.validation-error:visible")
     expect(complaint).to_contain_text("at least two pictures, and there is only 1")
     upload(page, blue)
-    expect(captions(page)).to_have_count(2)
     ask(page)
     expect(messages(page).last).to_contain_text("2 pictures (40 x 30, 60 x 50)")
-
-
-def test_a_text_file_named_png_is_told_and_the_others_are_kept(
-    page: Page, tmp_path: Path, red: Path
-) -> None:
-    notes = tmp_path / "notes.png"
-    notes.write_text("Dear diary\n" * 20)
-    upload(page, notes, red)
-    expect(page.get_by_text("notes.png is not a picture but a text file")).to_be_visible()
-    expect(captions(page)).to_have_text(["Image 1"])
-
-
-def test_too_large_a_file_is_told(page: Page, tmp_path: Path, red: Path) -> None:
-    large = tmp_path / "large.png"
-    large.write_bytes(bytes(1_200_000))
-    upload(page, large)
-    expect(page.get_by_text("exceed the maximum allowed size")).to_be_visible()
-    upload(page, red)
-    expect(captions(page)).to_have_text(["Image 1"])
 
 
 def test_what_the_engine_refuses_is_told_and_the_question_comes_back(page: Page, red: Path) -> None:
@@ -391,18 +140,6 @@ def test_a_failure_is_told_in_plain_words(page: Page, red: Path) -> None:
     assert "secret" not in page.content()
     ask(page, "Better?")
     expect(messages(page).last).to_contain_text("Turn 1: Better?")
-
-
-def test_a_private_address_is_told_and_stays_in_its_box(page: Page) -> None:
-    address = (
-        page.locator("label:visible")
-        .filter(has_text="Picture from the web")
-        .locator("input, textarea")
-    )
-    address.fill("http://127.0.0.1/x.png")
-    address.press("Enter")
-    expect(page.get_by_text("127.0.0.1 is not on the public internet")).to_be_visible()
-    expect(address).to_have_value("http://127.0.0.1/x.png")
 
 
 def test_marks_of_the_chat_format_are_shown_as_typed(page: Page, red: Path) -> None:

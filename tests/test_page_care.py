@@ -1,31 +1,17 @@
 """The page can be used by everyone: axe-core finds nothing serious, narrow, wide or dark."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import SECONDS, ask, figures, open_page, start_browser, upload
-from fake_engine import FakeEngine
+from browsing import SECONDS, ask, figures, open_page, upload
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
-from serving import serve
 
 pytestmark = pytest.mark.browser
 
 TABS = ("Describe", "OCR", "Compare")
 SERIOUS = {"serious", "critical"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from start_browser()
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serve(FakeEngine()) as address:
-        yield address
 
 
 @pytest.fixture

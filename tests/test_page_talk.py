@@ -1,6 +1,6 @@
 """The page in a real browser: pictures moved, questions edited, conversations saved and loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,48 +9,15 @@ from browsing import (
     ask,
     button,
     captions,
+    draw,
     figures,
     messages,
-    open_page,
-    start_browser,
+    unfold,
     upload,
 )
-from fake_engine import FakeEngine
-from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect
-from serving import serve
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from start_browser()
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serve(FakeEngine()) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    open_page(page, url)
-    yield page
-    page.close()
-
-
-def draw(path: Path, size: tuple[int, int], dot: str = "red") -> Path:
-    image = Image.new("RGB", size, "white")
-    ImageDraw.Draw(image).ellipse((5, 5, 25, 25), fill=dot)
-    image.save(path)
-    return path
-
-
-def open_transfer(page: Page) -> None:
-    page.locator("button.label-wrap:visible").filter(has_text="Save or load").click()
 
 
 def test_two_nearly_equal_pictures_are_shown_with_what_changed(page: Page, tmp_path: Path) -> None:
@@ -84,7 +51,6 @@ def test_a_moved_picture_takes_its_new_number_along(page: Page, tmp_path: Path) 
 
 def test_a_removed_picture_leaves_the_chat(page: Page, tmp_path: Path) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)), draw(tmp_path / "large.png", (60, 50)))
-    expect(captions(page)).to_have_count(2)
     ask(page, "Sizes?")
     expect(figures(page)).to_contain_text("complete")
     page.get_by_label("Delete image").first.click()
@@ -94,7 +60,6 @@ def test_a_removed_picture_leaves_the_chat(page: Page, tmp_path: Path) -> None:
 
 def test_an_edited_question_is_asked_again_from_there(page: Page, tmp_path: Path) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)))
-    expect(captions(page)).to_have_count(1)
     for number, text in ((2, "First?"), (4, "Second?")):
         ask(page, text)
         expect(messages(page)).to_have_count(number)
@@ -107,33 +72,30 @@ def test_an_edited_question_is_asked_again_from_there(page: Page, tmp_path: Path
 
 
 def test_a_conversation_is_saved_and_loaded_and_goes_on(
-    page: Page, browser: Browser, url: str, tmp_path: Path
+    page: Page, visit: Callable[[], Page], tmp_path: Path
 ) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)))
-    expect(captions(page)).to_have_count(1)
     ask(page, "First?")
     expect(figures(page)).to_contain_text("complete")
-    open_transfer(page)
+    unfold(page, "Save or load")
     button(page, "Save").click()
     with page.expect_download() as download:
         page.locator("a[download]:visible").first.click()
     path = tmp_path / "conversation.zip"
     download.value.save_as(path)
-    other = browser.new_page()
-    open_page(other, url)
-    open_transfer(other)
+    other = visit()
+    unfold(other, "Save or load")
     other.locator("input[type=file][accept='.zip']").first.set_input_files(path)
     expect(messages(other)).to_have_count(2)
     expect(captions(other)).to_have_text(["Image 1"])
     expect(figures(other)).to_contain_text("Loaded; it was held with fake")
     ask(other, "Second?")
     expect(messages(other).last).to_contain_text("1 pictures (40 x 30). Turn 3: Second?")
-    other.close()
 
 
 def test_what_is_no_saved_conversation_is_told(page: Page, tmp_path: Path) -> None:
     notes = tmp_path / "notes.zip"
     notes.write_text("Dear diary")
-    open_transfer(page)
+    unfold(page, "Save or load")
     page.locator("input[type=file][accept='.zip']").first.set_input_files(notes)
     expect(page.get_by_text("The file is no saved conversation")).to_be_visible()

@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from phi3v.images import open_image
 from phi3v.privacy import strip_bytes, strip_file
-from phi3v.ui.events import check_pictures
+from phi3v.ui.pictures import check_pictures
 
 SECRET = "a secret place"
 PICTURE = Image.radial_gradient("L").resize((60, 40)).convert("RGB")

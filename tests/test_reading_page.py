@@ -2,15 +2,13 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import button, unfold
 from fake_engine import FakeEngine, MeasuredEngine
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
-from serving import serve
-from test_page import SECONDS, browser, button  # noqa: F401
+from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -20,22 +18,11 @@ def engine() -> FakeEngine:
     return MeasuredEngine()
 
 
-@pytest.fixture(scope="module")
-def url(engine: FakeEngine) -> Iterator[str]:
-    with serve(engine) as address:
-        yield address
-
-
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:  # noqa: F811
-    one = browser.new_page(viewport={"width": 1400, "height": 1000})
-    one.set_default_timeout(60 * SECONDS)
-    expect.set_options(timeout=60 * SECONDS)
-    one.goto(url)
-    one.get_by_role("tab", name="OCR").click()
-    expect(button(one, "Read")).to_be_visible()
-    yield one
-    one.close()
+def page(page: Page) -> Page:
+    page.get_by_role("tab", name="OCR").click()
+    expect(button(page, "Read")).to_be_visible()
+    return page
 
 
 @pytest.fixture
@@ -76,7 +63,7 @@ def test_a_document_is_read_page_by_page_and_saved(page: Page, files: list[Path]
 
 
 def test_a_cut_page_goes_on(page: Page, files: list[Path]) -> None:
-    button(page, "Settings").click()
+    unfold(page, "Settings")
     page.get_by_label("number input for Longest answer (tokens)").fill("2")
     read(page, files[1:], "say one two three")
     expect(result(page)).to_have_value("one two")

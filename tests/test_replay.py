@@ -5,9 +5,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import build_processor, build_random_network
+from conversations import (
+    EDGE,
+    answer,
+    build_precise_network,
+    build_small_processor,
+    change_conversation,
+)
 from test_decoding import generate
-from test_reuse import EDGE, answer, change_conversation
 
 from phi3v import Engine, Turn
 from phi3v.engine import choose_replay
@@ -18,15 +23,12 @@ from phi3v.model.replay import Replay, ReplayedCache, Replays
 
 @pytest.fixture(scope="module")
 def processor():
-    processor = build_processor()
-    processor.image_processor.auto_num_crops = [1, 1]
-    return processor
+    return build_small_processor()
 
 
 @pytest.fixture(scope="module")
 def network(processor):
-    settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 4000}
-    return build_random_network(processor, seed=1, initializer_range=0.3, **settings).double()
+    return build_precise_network(processor)
 
 
 @pytest.fixture(autouse=True)

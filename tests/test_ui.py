@@ -25,8 +25,9 @@ from phi3v.ui.conversation import (
     settle,
     to_messages,
 )
-from phi3v.ui.events import add_from_address, check_pictures, check_question, give_answer
+from phi3v.ui.events import check_question, give_answer
 from phi3v.ui.page import note_model
+from phi3v.ui.pictures import add_from_address, check_pictures
 
 ASKED = Turn("user", "What?", ("a.png",))
 ANSWERED = Turn("assistant", "That.")

@@ -236,10 +236,8 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         others = (attention_mask, inputs_embeds, pixel_values, mm_encoder_outputs, labels)
         is_plain = all(other is None for other in others)
         if input_ids is not None and is_plain and can_step(self.model, input_ids, past_key_values):
-            hidden_states = past_key_values.step(self.model, input_ids)
-            return CausalLMOutputWithPast(
-                logits=project(self.lm_head, hidden_states), past_key_values=past_key_values
-            )
+            logits = project(self.lm_head, past_key_values.step(self.model, input_ids))
+            return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,

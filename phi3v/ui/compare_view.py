@@ -15,6 +15,7 @@ from phi3v.images import open_image
 from phi3v.request import RequestError
 from phi3v.ui import words
 from phi3v.ui.conversation import to_gallery
+from phi3v.ui.wiring import Shown, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,6 @@ COMPARING: dict[str, Any] = {
     "trigger_mode": "always_last",
     "api_visibility": "private",
 }
-
-Shown = list[tuple[str, str | None]] | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def compare_shown(
     compared: tuple[object, ...], shown: Shown, first: int | None, second: int | None
 ) -> tuple[Any, ...]:
     """Compare two of the pictures shown, the chosen ones or the first two, unless just done."""
-    files = [file for file, _ in shown or []]
+    files = files_of(shown)
     pair = choose_pair(len(files), first, second)
     task = (*files, pair)
     if (shown or []) != to_gallery(files) or task == compared:  # yet to be checked, or done

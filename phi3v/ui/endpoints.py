@@ -14,9 +14,9 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import OCR, TASKS, Task, build_request, find_preset
 from phi3v.ui.answering import Stream, StreamingEngine, follow_answer, write_answer
 from phi3v.ui.estimating import describe_estimates, find_engine
-from phi3v.ui.events import ENGINE_QUEUE
 from phi3v.ui.tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.turns import read_turns
+from phi3v.ui.wiring import ENGINE_QUEUE
 
 Answering = Callable[..., Generator[str, None, None]]
 AnyEngine = StreamingEngine | StartingEngine

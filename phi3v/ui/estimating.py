@@ -18,8 +18,8 @@ from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import StreamingEngine
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of
-from phi3v.ui.events import AT_ONCE, Shown, files_of
 from phi3v.ui.layout import Tab
+from phi3v.ui.wiring import AT_ONCE, Shown, choose_crops, files_of
 
 # Pixels of a picture's longer side on which the crops are drawn.
 THUMBNAIL = 480
@@ -49,21 +49,19 @@ def describe_estimates(
 def connect_estimate(engine: StreamingEngine | StartingEngine, task: Task, tab: Tab) -> None:
     """Keep the estimate below the pictures true, whatever changes it."""
     max_new_tokens, *_, num_crops = tab.sampling
-    inputs = [tab.chat, tab.pictures, tab.question, max_new_tokens, num_crops, tab.shows_crops]
-    gr.on(
-        [
-            tab.pictures.change,
-            tab.chat.change,
-            tab.question.blur,
-            max_new_tokens.change,
-            num_crops.change,
-            tab.shows_crops.change,
-        ],
-        partial(show_estimate, engine, task),
-        inputs,
-        [tab.estimate, tab.shows_crops, tab.crops],
-        **AT_ONCE,
-    )
+    # Gradio takes away what a validator said below a box with the first reply to any event that
+    # reads the box, and a click on Ask is a blur, too. So the question is read from a copy, which
+    # the browser makes by itself.
+    left = tab.question.blur(None, tab.question, tab.typed, js="(text) => text", **AT_ONCE)
+    inputs = [tab.chat, tab.pictures, tab.typed, max_new_tokens, num_crops, tab.shows_crops]
+    outputs = [tab.estimate, tab.shows_crops, tab.crops]
+    show = partial(show_estimate, engine, task)
+    changes = [
+        component.change
+        for component in (tab.pictures, tab.chat, max_new_tokens, num_crops, tab.shows_crops)
+    ]
+    for listen in (partial(gr.on, changes), left.then):
+        listen(show, inputs, outputs, **AT_ONCE)
 
 
 def show_estimate(
@@ -105,8 +103,7 @@ def foresee(
     if not chat.ticket:
         new = Turn("user", question.strip() or task.default_prompt, pick_new(turns, files))
         turns = (*turns, new)
-    crops = None if num_crops == "auto" else int(num_crops)
-    return Request(turns, Sampling(int(max_new_tokens)), crops)
+    return Request(turns, Sampling(int(max_new_tokens)), choose_crops(num_crops))
 
 
 def describe_estimate(estimate: Estimate) -> str:

@@ -1,4 +1,4 @@
-"""What happens in a tab: pictures come in, a question is asked, answered, stopped, tried again.
+"""What happens in a tab: a question is asked, answered, stopped, edited, tried again.
 
 Every event works on the values of the user who caused it, and on nothing else.
 """
@@ -7,22 +7,15 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
-from phi3v.download import fetch_image
-from phi3v.images import open_image
-from phi3v.privacy import strip_file
-from phi3v.request import FinishReason, Request, RequestError, Sampling, Turn
+from phi3v.request import FinishReason, Request, RequestError, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, follow_answer
-from phi3v.ui.compare_view import compare_after, connect_comparison
 from phi3v.ui.conversation import (
     Answer,
     Chat,
@@ -35,19 +28,16 @@ from phi3v.ui.conversation import (
 )
 from phi3v.ui.editing import ask_edited
 from phi3v.ui.layout import Tab, set_buttons
-from phi3v.ui.order import connect_order, follow_order
-
-# All answers, of all tabs, users and endpoints, wait in one line for the one network.
-ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# Not worth a place in the queue, and so never refused because the queue is full.
-AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
-
-SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
-
-# What a gallery gives: files and their captions.
-Shown = list[tuple[str, str | None]] | None
+from phi3v.ui.pictures import connect_pictures, follow_pictures_after
+from phi3v.ui.wiring import (
+    AT_ONCE,
+    ENGINE_QUEUE,
+    QUIET,
+    Shown,
+    choose_sampling,
+    files_of,
+    warn,
+)
 
 
 def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
@@ -93,32 +83,6 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
         follow_pictures_after(cleared, task, tab)
 
 
-def connect_pictures(task: Task, tab: Tab, settings: Settings) -> None:
-    """Attach the ways in which pictures come and go."""
-    # However pictures come and go; what the camera takes, for one, is no upload.
-    changed = tab.pictures.change(check_pictures, tab.pictures, tab.pictures, **QUIET)
-    added = tab.address.submit(
-        partial(add_from_address, settings.upload_limit_bytes),
-        [tab.pictures, tab.address],
-        [tab.pictures, tab.address],
-        api_visibility="private",
-    )
-    if tab.comparison is not None:
-        connect_comparison(tab.comparison, tab.pictures)
-    for event in (changed, added, *connect_order(tab.order, tab.pictures, tab.chat)):
-        follow_pictures_after(event, task, tab)
-
-
-def follow_pictures_after(event: Any, task: Task, tab: Tab) -> None:
-    """Once an event that changes the pictures is over, let chat, buttons, comparison follow.
-
-    A gallery does not always tell that an event has changed it: not when it was empty before.
-    """
-    event = follow_order(event, task, tab.order, tab.pictures, tab.chat, tab.chatbot)
-    if tab.comparison is not None:
-        compare_after(event, tab.comparison, tab.pictures)
-
-
 def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
     """Let an answer follow an event that asked; return the event that can be cancelled."""
     answer = event.success(
@@ -137,53 +101,6 @@ def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
         **AT_ONCE,
     )
     return answer
-
-
-def files_of(shown: Shown) -> list[str]:
-    """The files of a gallery."""
-    return [path for path, _ in shown or []]
-
-
-def check_pictures(shown: Shown) -> Any:
-    """Number the pictures; leave out those that cannot be read, and say why."""
-    files = files_of(shown)
-    if shown == to_gallery(files):  # as it is after this very function, too
-        return gr.skip()
-    accepted: list[object] = []
-    for file, caption in shown or []:
-        try:
-            # One with a caption has been read before.
-            accepted.append(file if caption else keep_picture(file))
-        except RequestError as error:
-            warn(str(error))
-    return to_gallery(accepted)
-
-
-def keep_picture(file: str) -> object:
-    """What the page keeps of a new picture: its file without metadata, or its pixels alone.
-
-    Raises RequestError for one that cannot be read.
-    """
-    picture = open_image(file)
-    path = Path(file).resolve()
-    is_uploaded = path.is_relative_to(get_upload_folder())
-    if path.suffix.lower() in SHOWN_BY_BROWSERS and (not is_uploaded or strip_file(path)):
-        return file
-    if is_uploaded:
-        path.unlink(missing_ok=True)
-    return picture
-
-
-def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
-    """Download a picture and put it to the others; the address stays if that fails."""
-    try:
-        if not address.strip():
-            raise RequestError(words.NO_ADDRESS)
-        picture = fetch_image(address, limit_bytes=limit_bytes)
-    except RequestError as error:
-        warn(str(error))
-        return gr.skip(), gr.skip()
-    return to_gallery([*files_of(shown), picture]), ""
 
 
 def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any]:
@@ -226,14 +143,12 @@ def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[A
 
 def begin_again(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
     """Ask the last question once more; what has been typed since stays."""
-    again, messages, _, *rest = show_begun(task, ask_again(task, chat, files_of(shown)))
-    return again, messages, question, *rest
+    return show_begun(task, ask_again(task, chat, files_of(shown)), gr.skip())
 
 
 def begin_more(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
     """Let the last answer go on; what has been typed since stays."""
-    more, messages, _, *rest = show_begun(task, go_on(chat))
-    return more, messages, question, *rest
+    return show_begun(task, go_on(chat), gr.skip())
 
 
 def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
@@ -246,8 +161,7 @@ def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
             edited = ask_edited(task, chat, files_of(shown), int(event.index), str(event.value))
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        begun, messages, _, *rest = show_begun(task, edited)
-        return begun, messages, question, *rest
+        return show_begun(task, edited, gr.skip())
 
     return begin_edited
 
@@ -266,10 +180,10 @@ def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
     return to_gallery(example.paths), chat, messages, example.question, figures, *buttons
 
 
-def show_begun(task: Task, chat: Chat) -> tuple[Any, ...]:
+def show_begun(task: Task, chat: Chat, question: Any = "") -> tuple[Any, ...]:
     """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
     messages = to_messages(chat.turns, task.is_verbatim)
-    return chat, messages, "", words.WAITING, *set_buttons(is_answering=True)
+    return chat, messages, question, words.WAITING, *set_buttons(is_answering=True)
 
 
 def give_answer(
@@ -315,15 +229,6 @@ def add_note(figures: str, reason: FinishReason | None) -> str:
     return f"{figures}\n\n{note}" if note else figures
 
 
-def choose_sampling(
-    max_new_tokens: int, temperature: float, top_p: float, seed: int | None, num_crops: str
-) -> tuple[Sampling, int | None]:
-    """What a tab's settings say; no or a negative seed is another one each time."""
-    fixed_seed = None if seed is None or seed < 0 else seed
-    crops = None if num_crops == "auto" else int(num_crops)
-    return Sampling(int(max_new_tokens), temperature, top_p, fixed_seed), crops
-
-
 def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
     """The conversation with what has been written of its answer."""
     if chat.is_continued:
@@ -337,7 +242,8 @@ def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
 def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
     """Put an answer, whole or stopped, into its conversation, and make the tab ready again.
 
-    A question that got no word of an answer goes back into its box.
+    A question that got no word of an answer goes back into its box. What has been typed since is
+    not written back: more may be typed while this runs.
     """
     if not chat.ticket:  # cleared meanwhile, or never begun
         return tuple(gr.skip() for _ in range(8))
@@ -345,16 +251,11 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
     messages = to_messages(settled.turns, task.is_verbatim)
     if len(settled.turns) < len(chat.turns):
         asked = chat.turns[-1].text
-        kept = question or ("" if asked == task.default_prompt else asked)
-        return settled, messages, kept, words.UNANSWERED, *set_buttons(is_answering=False)
+        back = gr.skip() if question or asked == task.default_prompt else asked
+        return settled, messages, back, words.UNANSWERED, *set_buttons(is_answering=False)
     figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
     buttons = set_buttons(is_answering=False, can_go_on=settled.can_go_on)
-    return settled, messages, question, figures, *buttons
-
-
-def warn(message: str) -> None:
-    """Show a message that may repeat what a file or a web site is called: it is no HTML."""
-    gr.Warning(escape(message, quote=False))
+    return settled, messages, gr.skip(), figures, *buttons
 
 
 def clear() -> tuple[Any, ...]:

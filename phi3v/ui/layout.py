@@ -53,6 +53,7 @@ class Tab:
     go_on: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    typed: gr.Textbox
     estimate: gr.Markdown
     shows_crops: gr.Checkbox
     crops: gr.Gallery
@@ -154,8 +155,9 @@ def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
     return pictures, order, address
 
 
-def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
-    """What the question would take, and the crops if one wants to see them."""
+def lay_out_estimate() -> tuple[gr.Textbox, gr.Markdown, gr.Checkbox, gr.Gallery]:
+    """A copy of the question, what it would take, and the crops if one wants to see them."""
+    typed = gr.Textbox("", visible=False)
     estimate = gr.Markdown(elem_classes=["note", "estimate"])
     shows_crops = gr.Checkbox(label=words.SHOW_CROPS, visible=False)
     crops = gr.Gallery(
@@ -167,7 +169,7 @@ def lay_out_estimate() -> tuple[gr.Markdown, gr.Checkbox, gr.Gallery]:
         visible=False,
         buttons=["fullscreen"],
     )
-    return estimate, shows_crops, crops
+    return typed, estimate, shows_crops, crops
 
 
 def lay_out_presets(task: Task) -> gr.Dropdown:

@@ -15,11 +15,7 @@ from phi3v.request import RequestError, Turn
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of, to_gallery, to_messages
-
-Shown = list[tuple[str, str | None]] | None
-
-# Notes reach the page from the queue only.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, files_of, warn
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def connect_order(order: Order, pictures: gr.Gallery, chat: gr.State) -> list[An
     def select(event: gr.SelectData, shown: Shown) -> tuple[Any, ...]:
         return event.index, *set_movers(event.index, len(shown or []))
 
-    pictures.select(select, pictures, movers, queue=False, **QUIET)
+    pictures.select(select, pictures, movers, **AT_ONCE)
     return [
         button.click(
             partial(move_selected, step),
@@ -85,11 +81,11 @@ def follow_order(
 
 def move_selected(step: int, chat: Chat, shown: Shown, selected: int | None) -> tuple[Any, ...]:
     """Move the selected picture by one place; say why if that cannot be."""
-    files = [file for file, _ in shown or []]
+    files = files_of(shown)
     try:
         files, selected = move_picture(chat.turns, files, selected, step)
     except RequestError as error:
-        gr.Warning(str(error))
+        warn(str(error))
         return gr.skip(), selected, *set_movers(selected, len(files))
     gallery = gr.Gallery(to_gallery(files), selected_index=selected)
     return gallery, selected, *set_movers(selected, len(files))
@@ -117,7 +113,7 @@ def move_picture(
 
 def follow_pictures(task: Task, chat: Chat, shown: Shown, selected: int | None) -> tuple[Any, ...]:
     """When pictures come or go: those asked about first, and none in the chat that is gone."""
-    files = [file for file, _ in shown or []]
+    files = files_of(shown)
     if (shown or []) != to_gallery(files):  # about to be checked and numbered
         return tuple(gr.skip() for _ in range(6))
     if selected is not None and selected >= len(files):

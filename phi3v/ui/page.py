@@ -14,12 +14,14 @@ from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
-from phi3v.ui.events import connect, follow_pictures_after
+from phi3v.ui.events import connect
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.pictures import follow_pictures_after
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
 from phi3v.ui.reading_view import lay_out_reading
 from phi3v.ui.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.wiring import AT_ONCE
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
 DELETE_CACHE = (600, 3600)
@@ -123,14 +125,7 @@ def follow_start(page: gr.Blocks, heading: gr.Markdown, engine: StartingEngine) 
         return write_heading(engine), gr.Timer(active=is_starting)
 
     for event in (page.load, timer.tick):
-        event(
-            show,
-            None,
-            [heading, timer],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        event(show, None, [heading, timer], **AT_ONCE)
 
 
 def write_heading(engine: StreamingEngine | StartingEngine) -> str:

@@ -5,8 +5,8 @@ from functools import partial
 from phi3v.starting import StartingEngine
 from phi3v.tasks import Task, find_preset
 from phi3v.ui.answering import StreamingEngine
-from phi3v.ui.events import AT_ONCE
 from phi3v.ui.layout import Tab
+from phi3v.ui.wiring import AT_ONCE
 
 
 def connect_presets(engine: StreamingEngine | StartingEngine, task: Task, tab: Tab) -> None:

@@ -17,7 +17,6 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import OCR, find_preset
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, StreamingEngine
-from phi3v.ui.events import AT_ONCE, QUIET, choose_sampling, warn
 from phi3v.ui.reading import Asked, Reading, Step, go_on, read_documents
 from phi3v.ui.reading_view import ReadingView
 from phi3v.ui.results import (
@@ -28,6 +27,7 @@ from phi3v.ui.results import (
     save_all,
     save_result,
 )
+from phi3v.ui.wiring import AT_ONCE, QUIET, choose_sampling, warn
 
 # Pages wait in the engine's own line, one by one: a long document lets other people's questions in
 # between. So many documents at once hold a drawn page in memory.

@@ -17,15 +17,13 @@ from gradio.utils import get_upload_folder
 
 from phi3v.checkpoint import find_checkpoint, find_revision
 from phi3v.export import Conversation, load_conversation, save_conversation
-from phi3v.request import RequestError, Sampling, Turn
+from phi3v.request import RequestError, Turn
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
 from phi3v.ui.details import name_details
+from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, choose_sampling, files_of, warn
 
-Shown = list[tuple[str, str | None]] | None
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FILE_NAME = "conversation.zip"
 
 
@@ -66,8 +64,7 @@ def connect_transfer(
         lambda: gr.File(None, visible=False),
         None,
         tab.transfer.saved,
-        queue=False,
-        **QUIET,
+        **AT_ONCE,
     )
     return tab.transfer.load.upload(
         partial(load_chat, task),
@@ -107,18 +104,16 @@ def save_chat(
 ) -> Any:
     """Write the conversation, with the settings of now, to a file that can be downloaded."""
     try:
-        turns = answered(keep_shown(chat.turns, [file for file, _ in shown or []]))
+        turns = answered(keep_shown(chat.turns, files_of(shown)))
         if not turns:
             raise RequestError(words.NOTHING_TO_SAVE)
-        fixed_seed = None if seed is None or seed < 0 else int(seed)
-        sampling = Sampling(int(max_new_tokens), float(temperature), float(top_p), fixed_seed)
-        crops = None if num_crops == "auto" else int(num_crops)
+        sampling = choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops)
         folder = Path(get_upload_folder()) / uuid4().hex
         folder.mkdir(parents=True)
         path = folder / FILE_NAME
-        save_conversation(Conversation(turns, *name_model(), sampling, crops), path)
+        save_conversation(Conversation(turns, *name_model(), *sampling), path)
     except RequestError as error:
-        gr.Warning(str(error))
+        warn(str(error))
         return gr.skip()
     if path.stat().st_size > limit_bytes:
         gr.Info(words.too_large_to_load(path.stat().st_size, limit_bytes))
@@ -141,7 +136,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         loaded = load_conversation(Path(path), words.SAVED_FILE)
         check_order(loaded.turns)
     except RequestError as error:
-        gr.Warning(str(error))
+        warn(str(error))
         return tuple(gr.skip() for _ in range(10))
     turns = tuple(keep_pictures(turn) for turn in loaded.turns)
     settled = answered(turns)

@@ -1,0 +1,43 @@
+"""What events of several parts of the page share: how they run, what components give and show."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from phi3v.request import Sampling
+
+# All answers, of all tabs, users and endpoints, wait in one line for the one network.
+ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Not worth a place in the queue, and so never refused because the queue is full. Notes (warn) reach
+# the page from the queue only.
+AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
+
+# What a gallery gives: files and their captions.
+Shown = list[tuple[str, str | None]] | None
+
+
+def files_of(shown: Shown) -> list[str]:
+    """The files of a gallery."""
+    return [path for path, _ in shown or []]
+
+
+def choose_crops(detail: str) -> int | None:
+    """The num_crops that a tab's level of detail stands for; None chooses by what fits."""
+    return None if detail == "auto" else int(detail)
+
+
+def choose_sampling(
+    max_new_tokens: int, temperature: float, top_p: float, seed: int | None, num_crops: str
+) -> tuple[Sampling, int | None]:
+    """What a tab's settings say; no or a negative seed is another one each time."""
+    fixed_seed = None if seed is None or seed < 0 else int(seed)
+    sampling = Sampling(int(max_new_tokens), float(temperature), float(top_p), fixed_seed)
+    return sampling, choose_crops(num_crops)
+
+
+def warn(message: str) -> None:
+    """Show a message that may repeat what a file or a web site is called: it is no HTML."""
+    gr.Warning(escape(message, quote=False))
