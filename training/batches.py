@@ -50,6 +50,8 @@ LENGTHS = {
     (2, SINGLE_STRIP): (416, 256),
     (1, FOUR): (1024, 760),
     (1, FOUR_STRIP): (352, 192),
+    (2, FOUR): (1680, 1520),
+    (2, FOUR_STRIP): (544, 384),
     (1, WIDE): (704, 456),
     (1, TALL): (704, 456),
 }
@@ -179,17 +181,15 @@ class Questions(Dataset):
         is_strip = rng.random() < stage.strips
         size = stage.strip_batch if is_strip else stage.batch
         tasks = {n: s for n, s in stage.tasks.items() if not (is_strip and n in WHOLE_TASKS)}
-        # Single pictures only: the app shows several in one crop each.
-        if rng.random() < stage.crops:
-            tasks = {name: share for name, share in tasks.items() if name != "compare"}
-            grids = (FOUR_STRIP,) if is_strip else tuple(CUT_WEIGHTS)
-            layout = rng.choices(grids, [CUT_WEIGHTS.get(grid, 1.0) for grid in grids])[0]
-            size = round(size * CUT_SHARES[layout])
-        else:
-            is_pair = rng.random() * sum(tasks.values()) < tasks.get("compare", 0)
-            tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
+        is_pair = rng.random() * sum(tasks.values()) < tasks.get("compare", 0)
+        tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
+        if rng.random() >= stage.crops:
             layout = SINGLE_STRIP if is_strip else SINGLE
-            size = size // 2 if is_pair else size
+        elif is_strip or is_pair:
+            layout = FOUR_STRIP if is_strip else FOUR
+        else:
+            layout = rng.choices(list(CUT_WEIGHTS), list(CUT_WEIGHTS.values()))[0]
+        size = round(size * CUT_SHARES.get(layout, 1.0) / (2 if is_pair else 1))
         rng.grid = (layout.rows, layout.columns)
         samples, tops = self.draw(rng, tasks, layout, size)
         batch = self.collate(samples, layout, tops)
