@@ -147,13 +147,14 @@ class Answer(StoppingCriteria):
         """Whether nobody waits for more of this answer."""
         return self.abandoned.is_set() or self.stop.is_set()
 
-    def begin(self, phase: Phase, number: int = 0) -> None:
-        """Take note of what is being done now, with image `number`, unless nobody waits for it.
+    def begin(self, phase: Phase, index: int | None = None) -> None:
+        """Take note of what is done now, with the image of this index, where it is with one.
 
-        Raises Interrupted then.
+        Raises Interrupted where nobody waits for it.
         """
         self.check()
-        self.progress = Progress(phase, number, self.pictures.total if number else 0)
+        image = () if index is None else (index + 1, self.pictures.total)
+        self.progress = Progress(phase, *image)
 
     def check(self) -> None:
         """Raise Interrupted where nobody waits for more and no token is there."""

@@ -231,9 +231,7 @@ class Engine:
             torch.cuda.set_device(self.device)  # streams and recorded steps take the current one
         begin_peak(self.device)
         with torch.inference_mode(), checking_layers(self.model, answer.check):
-            features = self.reuse.encode(
-                pictures, lambda index: answer.begin("encoding", index + 1)
-            )
+            features = self.reuse.encode(pictures, partial(answer.begin, "encoding"))
             key = self.reuse.identify(answer.input_ids, pictures)
             del pictures  # their crops are not needed while the answer is decoded
             answer.begin("prefill")
@@ -257,9 +255,8 @@ class Engine:
     def _take_pictures(self, answer: Answer) -> tuple[Picture, ...]:
         """The answer's pictures, prepared as far as nobody has done it meanwhile."""
         answer.check()
-        while answer.pictures.done < answer.pictures.total:
-            answer.begin("preparing", answer.pictures.done + 1)
-            answer.pictures.prepare_next()
+        while answer.pictures.prepare_next(partial(answer.begin, "preparing")):
+            pass
         return answer.pictures.take()
 
     def _prepare_ahead(self, answer: Answer) -> bool:

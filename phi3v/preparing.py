@@ -41,14 +41,17 @@ class Pictures:
         """Let go of the opened pictures until they are prepared: they are opened again then."""
         self._images = None
 
-    def prepare_next(self) -> bool:
-        """Prepare one more, if there is one left; whether there was.
+    def prepare_next(self, report: Callable[[int], None] | None = None) -> bool:
+        """Prepare one more, if there is one left; whether there was. report is told its index.
 
-        Waits while another thread prepares one. Raises RequestError for a file that is gone.
+        Waits while another thread prepares one. Raises RequestError for a file that is gone, and
+        what report raises.
         """
         with self._lock:
             if self.done == self.total:
                 return False
+            if report is not None:
+                report(self.done)
             images = self._images
             image = images[self.done] if images else open_image(self._sources[self.done])
             self._done.append(self._prepare(image))

@@ -37,8 +37,9 @@ from phi3v.ui.editing import ask_edited
 from phi3v.ui.layout import Tab, set_buttons
 from phi3v.ui.order import connect_order, follow_order
 
-# All answers, of all tabs, users and endpoints, wait in one line for the one network.
-ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
+# All answers, of all tabs, users and endpoints, wait in one line for the one network: the engine's
+# own, which tells everybody's place. So many stand there, and the rest in the page's queue.
+MOST_IN_LINE = 32
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Not worth a place in the queue, and so never refused because the queue is full.
@@ -67,7 +68,7 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     # The chatbot has put the edited text into its place already.
     edit.failure(partial(show_chat, task), tab.chat, tab.chatbot, **AT_ONCE)
     answers = [
-        follow_with_answer(event, task, tab, stream)
+        follow_with_answer(event, task, tab, stream, settings)
         for event in (
             gr.on([tab.ask.click, tab.question.submit], begin, asked, begun, **asking),
             tab.retry.click(
@@ -119,7 +120,13 @@ def follow_pictures_after(event: Any, task: Task, tab: Tab) -> None:
         compare_after(event, tab.comparison, tab.pictures)
 
 
-def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
+def engine_queue(settings: Settings) -> dict[str, Any]:
+    """How an event is queued that asks the engine."""
+    limit = min(MOST_IN_LINE, settings.queue_size)
+    return {"concurrency_id": "engine", "concurrency_limit": limit}
+
+
+def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream, settings: Settings) -> Any:
     """Let an answer follow an event that asked; return the event that can be cancelled."""
     answer = event.success(
         partial(give_answer, task, stream),
@@ -128,7 +135,7 @@ def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
         show_progress="minimal",
         show_progress_on=[tab.chatbot],
         api_visibility="private",
-        **ENGINE_QUEUE,
+        **engine_queue(settings),
     )
     answer.then(
         partial(end_answer, task),
@@ -281,7 +288,7 @@ def give_answer(
     top_p: float,
     seed: int | None,
     num_crops: str,
-) -> Generator[tuple[Answer, list[dict[str, str]], str], None, None]:
+) -> Generator[tuple[Any, Any, Any], None, None]:
     """Write the answer to the last question; on an error say it, and leave the rest to the end."""
     answer = Answer(chat.ticket)
     try:
@@ -290,8 +297,13 @@ def give_answer(
             *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops),
             is_continued=chat.is_continued,
         )
+        shown = None
         with closing(follow_answer(stream, request)) as steps:
             for step in steps:
+                if step == shown:  # a sign of life: it can be stopped here
+                    yield gr.skip(), gr.skip(), gr.skip()
+                    continue
+                shown = step
                 answer = replace(
                     answer,
                     text=step.text,

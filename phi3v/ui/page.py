@@ -14,7 +14,7 @@ from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
-from phi3v.ui.events import connect, follow_pictures_after
+from phi3v.ui.events import MOST_IN_LINE, connect, follow_pictures_after
 from phi3v.ui.layout import CSS, lay_out_tab
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
@@ -25,6 +25,8 @@ from phi3v.ui.transfer import connect_transfer, name_checkpoint
 DELETE_CACHE = (600, 3600)
 # Small events (numbering, downloads) that run at once; answers have a line of their own.
 SMALL_EVENTS_AT_ONCE = 8
+# Whoever stands in the engine's line holds a thread; the others are for all that is quick.
+THREADS = MOST_IN_LINE + 40
 # While the network is being loaded, pages ask this often whether it is there, in seconds.
 START_INTERVAL = 1
 
@@ -51,7 +53,11 @@ def build_page(
                 else:
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
-    page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
+    # One is answered, the others in the engine's line wait too.
+    waiting = min(MOST_IN_LINE, settings.queue_size) - 1
+    page.queue(
+        max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENTS_AT_ONCE
+    )
     return page
 
 
@@ -78,6 +84,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "share": settings.share,
         "mcp_server": settings.mcp,
         "auth": settings.credentials,
+        "max_threads": THREADS,
         "max_file_size": settings.upload_limit_bytes,
         "allowed_paths": [str(EXAMPLES)],
         "run_history": False,
