@@ -10,7 +10,7 @@ from conftest import build_processor, build_random_network, golden_image
 
 from phi3v import Engine, Request, RequestError, Sampling, Turn, prompt
 from phi3v.engine import PREPARED_AHEAD
-from phi3v.reuse import group_pictures
+from phi3v.reuse import CROPS_AT_ONCE, group_pictures
 
 PICTURES = [golden_image(40 + 7 * number, 30) for number in range(3)]
 LAYERS = 2
@@ -22,7 +22,8 @@ def processor():
 
 
 @pytest.fixture
-def engine(processor):
+def engine(processor, monkeypatch):
+    monkeypatch.setitem(CROPS_AT_ONCE, "cpu", 1)  # pictures of one crop would run together
     return Engine(build_random_network(processor, seed=0), processor, name="random")
 
 
@@ -297,11 +298,14 @@ def test_a_reader_who_pauses_holds_up_nobody(engine, gates):
     assert list(last)[-1].statistics.new_tokens == 4
 
 
-def test_crops_of_small_pictures_run_together_up_to_a_limit(engine):
-    pictures = [engine.reuse.prepare(picture, 1) for picture in PICTURES]
-    assert [len(group) for group in group_pictures(pictures, 1)] == [1, 1, 1]
-    assert [len(group) for group in group_pictures(pictures, 4)] == [2, 1]
-    assert [len(group) for group in group_pictures(pictures, 17)] == [3]
+@pytest.mark.parametrize(
+    ("num_crops", "most", "sizes"),
+    [(1, 1, [1, 1, 1]), (1, 2, [2, 1]), (1, 17, [3]), (4, 9, [1, 2])],
+)
+def test_small_pictures_run_together_up_to_a_number_of_crops(engine, num_crops, most, sizes):
+    shapes = [(64, 64), (64, 32), (64, 32)]  # at num_crops 4: 5, 3 and 3 crops
+    pictures = [engine.reuse.prepare(golden_image(*shape), num_crops) for shape in shapes]
+    assert [len(group) for group in group_pictures(pictures, most)] == sizes
 
 
 def slowly(function, seconds):
