@@ -21,9 +21,9 @@ from phi3v.model.decoding import GrowingCache
 from phi3v.model.image_processing import count_image_tokens, crop_grid
 from phi3v.model.replay import ReplayedCache, Replays
 
-# Crops that run through the vision tower at once: small pictures together, large ones one by one, to
-# say how far it is. 4 cost a CPU no more than all at once (with the embedded checkpoint's sizes; one
-# by one 8 of one crop took 1.2 times as long); a GPU needs more of them to be busy.
+# Crops that run through the vision tower at once: small pictures together, large ones one by one,
+# to say how far it is. 4 cost a CPU no more than all at once (with the embedded checkpoint's sizes;
+# one by one 8 of one crop took 1.2 times as long); a GPU needs more of them to be busy.
 CROPS_AT_ONCE = {"cpu": 4}
 MOST_CROPS_AT_ONCE = 17
 

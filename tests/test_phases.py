@@ -300,7 +300,7 @@ def test_a_reader_who_pauses_holds_up_nobody(engine, gates):
 
 @pytest.mark.parametrize(
     ("num_crops", "most", "sizes"),
-    [(1, 1, [1, 1, 1]), (1, 2, [2, 1]), (1, 17, [3]), (4, 9, [1, 2])],
+    [(1, 1, [1, 1, 1]), (1, 2, [2, 1]), (1, 17, [3]), (4, 7, [1, 2])],
 )
 def test_small_pictures_run_together_up_to_a_number_of_crops(engine, num_crops, most, sizes):
     shapes = [(64, 64), (64, 32), (64, 32)]  # at num_crops 4: 5, 3 and 3 crops
