@@ -39,7 +39,7 @@ def open_page(settings: "Settings") -> "gr.Blocks":
     The network is loaded while the page is already served; on a Space before.
     """
     from phi3v.checkpoint import check_choices, choose_model
-    from phi3v.engine import load
+    from phi3v.loading import load
     from phi3v.request import RequestError
     from phi3v.starting import StartingEngine
     from phi3v.ui import build_page

@@ -7,7 +7,8 @@ from phi3v.request import Chunk, Request, RequestError, Sampling, Statistics, Tu
 # While Python looks for the package behind `-m`, this is what stands there: `python -m phi3v` must
 # not take seconds for --help, and imports the engine itself once it needs one.
 if sys.argv[:1] != ["-m"]:
-    from phi3v.engine import Engine, GenerationError, load
+    from phi3v.engine import Engine, GenerationError
+    from phi3v.loading import load
     from phi3v.model import (
         Phi3VConfig,
         Phi3VForCausalLM,

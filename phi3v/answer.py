@@ -20,16 +20,29 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from phi3v.confidence import ChosenProbabilities
+from phi3v.interruption import Interrupted
 from phi3v.loops import WINDOW, find_loop
+from phi3v.preparing import Pictures
 from phi3v.prompt import Prompt
-from phi3v.request import FinishReason, Statistics, Token
-from phi3v.reuse import Picture
+from phi3v.request import FinishReason, Phase, Statistics, Token
 from phi3v.spelling import Speller
 
 # An answer is looked through for loops after every so many tokens.
 LOOP_INTERVAL = 16
 # A loop's last tokens stand there before; only then is its text looked at, which takes some 2 ms.
 LOOP_TAIL = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is being done for an answer, and with which of how many images, if with one."""
+
+    phase: Phase
+    number: int = 0
+    total: int = 0
+
+
+ANSWERING = Progress("answering")
 
 
 class ReaderStreamer(BaseStreamer):
@@ -79,11 +92,12 @@ class Answer(StoppingCriteria):
 
     As a stopping criterion it is called after every new token: it counts, keeps the times, and
     ends `generate` once the reader is gone (`abandoned`) or has asked for the end (`stop`).
+    progress is None until its turn has come.
     """
 
     prompt: Prompt
     input_ids: torch.Tensor  # (1, T)
-    pictures: tuple[Picture, ...]
+    pictures: Pictures
     config: GenerationConfig
     seed: int | None
     streamer: ReaderStreamer
@@ -95,7 +109,7 @@ class Answer(StoppingCriteria):
     new_ids: list[int] = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
-    has_begun: bool = False
+    progress: Progress | None = None
     error: Exception | None = None
     reused_tokens: int = 0
     begun_at: float = 0.0
@@ -111,6 +125,7 @@ class Answer(StoppingCriteria):
             self.last_token_at = time.perf_counter()
             if self.new_tokens == 0:
                 self.first_token_at = self.last_token_at
+                self.progress = ANSWERING
             self.new_tokens += 1
             self._note(int(input_ids[0, -1]))
         is_over = self.is_unwanted or self.is_looping
@@ -131,6 +146,20 @@ class Answer(StoppingCriteria):
     def is_unwanted(self) -> bool:
         """Whether nobody waits for more of this answer."""
         return self.abandoned.is_set() or self.stop.is_set()
+
+    def begin(self, phase: Phase, index: int | None = None) -> None:
+        """Take note of what is done now, with the image of this index, where it is with one.
+
+        Raises Interrupted where nobody waits for it.
+        """
+        self.check()
+        image = () if index is None else (index + 1, self.pictures.total)
+        self.progress = Progress(phase, *image)
+
+    def check(self) -> None:
+        """Raise Interrupted where nobody waits for more and no token is there."""
+        if self.is_unwanted and self.new_tokens == 0:
+            raise Interrupted
 
     def statistics(self) -> Statistics:
         """The figures so far; times count from the moment of asking, waiting included."""

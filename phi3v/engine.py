@@ -8,23 +8,28 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import GenerationConfig, StoppingCriteriaList
 
-from phi3v.answer import Answer, ReaderStreamer
-from phi3v.checkpoint import EMBEDDED, free_memory, load_checkpoint
+from phi3v.answer import ANSWERING, Answer, Progress, ReaderStreamer
+from phi3v.checkpoint import EMBEDDED
 from phi3v.confidence import ChosenProbabilities
+from phi3v.interruption import Interrupted, checking_layers
+from phi3v.line import Line
 from phi3v.memory import begin_peak, describe_shortage, is_shortage, read_peak, release
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.image_processing import crop_grid
 from phi3v.model.replay import Replays
 from phi3v.pace import Pace
+from phi3v.preparing import Pictures
 from phi3v.prompt import build_prompt
 from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
-from phi3v.reuse import Reuse, as_encoded
+from phi3v.reuse import Picture, Reuse, as_encoded
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +41,17 @@ SIGN_OF_LIFE_INTERVAL = 0.2
 # to take the thread that generates its time.
 READ_INTERVAL = 0.02
 
+# So many of those that wait have their pictures opened and cut into crops, while another answer is
+# being decoded; those behind them keep no pixels. 23 MB for each picture at 16 crops, and the
+# picture itself: 3 bytes a pixel.
+PREPARED_AHEAD = 2
+
 # A network of fewer parameters computes faster on one thread of a CPU: its products are over
 # before a second thread has begun. Seen with the embedded checkpoint's sizes on two busy cores.
 SMALL_NETWORK_PARAMETERS = 50_000_000
 
 # What an engine keeps for the next requests unless told otherwise, in bytes.
 DEFAULT_REUSE_BYTES = 500_000_000
-# The share of a GPU's memory, free after loading, that is kept for it; a conversation with the
-# published sizes takes 384 KiB a token. A computer's own memory is for other programs too.
-SHARE_OF_GPU_MEMORY = 1 / 4
-# The share of that for the conversation that is being decoded by recorded steps.
-SHARE_OF_REPLAYS = 1 / 2
 
 
 class GenerationError(RuntimeError):
@@ -77,9 +82,11 @@ class Engine:
         replays = Replays(model.model, replay_bytes) if replay_bytes else None
         self.pace = Pace()
         self.reuse = Reuse(model, processor, reuse_bytes, replays)
-        self._waiting: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._line: Line[Answer] = Line()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        # Many who arrive at once open their pictures in turns, or those would fill the memory.
+        self._opening = threading.Lock()
 
     @property
     def device(self) -> torch.device:
@@ -114,17 +121,19 @@ class Engine:
     ) -> Generator[Chunk, None, None]:
         """Answer a request: text as it comes, then one chunk with the statistics.
 
-        A chunk without text is a sign of life. Setting `stop` ends the answer within one token,
-        with its statistics; closing the iterator does the same without. Raises RequestError before
-        any work where the request cannot be answered and later where the memory does not suffice,
+        A chunk without text is a sign of life, and says what is going on. Setting `stop` ends the
+        answer within one token, or one layer of the network while there is none, with its
+        statistics; closing the iterator does the same without. Raises RequestError before any
+        waiting where the request cannot be answered and later where the memory does not suffice,
         GenerationError where generating fails.
         """
-        answer = self._prepare(request, stop or threading.Event())
+        answer = self._open(request, stop or threading.Event())
         self._start(answer)
         try:
             yield from self._read(answer)
         finally:
             answer.abandoned.set()
+            self._line.leave(answer)
         if isinstance(answer.error, RequestError):
             raise answer.error
         if answer.error is not None:
@@ -140,10 +149,13 @@ class Engine:
         for _ in self.stream(Request(turns, Sampling(max_new_tokens=4), num_crops=1)):
             pass
 
-    def _prepare(self, request: Request, stop: threading.Event) -> Answer:
+    def _open(self, request: Request, stop: threading.Event) -> Answer:
         asked_at = time.perf_counter()
-        prompt = build_prompt(request, self.processor, self.context_length)
-        pictures = tuple(self.reuse.prepare(image, prompt.num_crops) for image in prompt.images)
+        with self._opening:
+            prompt = build_prompt(request, self.processor, self.context_length)
+        sources = [image for turn in request.turns for image in turn.images]
+        prepare = partial(self.reuse.prepare, num_crops=prompt.num_crops)
+        pictures = Pictures(sources, prompt.images, prepare)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
         ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
         sampling = request.sampling
@@ -158,7 +170,7 @@ class Engine:
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
         return Answer(
-            prompt,
+            replace(prompt, images=()),
             torch.tensor([ids]),
             pictures,
             config,
@@ -174,28 +186,30 @@ class Engine:
         """Hand the answer to the one thread that generates, starting it if there is none.
 
         A thread does not survive a fork (a hosted Space forks its workers); then, a new one and a
-        new queue serve the child.
+        new line serve the child.
         """
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
-                self._waiting = queue.SimpleQueue()
+                self._line = Line()
                 self._thread = threading.Thread(
                     target=self._generate_forever, name="phi3v-generate", daemon=True
                 )
                 self._thread.start()
-            self._waiting.put(answer)
+            self._line.join(answer)
+        if self._line.place(answer)[0] > PREPARED_AHEAD:
+            answer.pictures.close()
 
     def _generate_forever(self) -> None:
         is_small = self.model.num_parameters() < SMALL_NETWORK_PARAMETERS
         if self.device.type == "cpu" and is_small:
             torch.set_num_threads(1)
         while True:
-            answer = self._waiting.get()
+            answer = self._line.take()
             shortage = ""
             try:
-                answer.has_begun = True
-                if not answer.is_unwanted:
-                    self._generate(answer)
+                self._generate(answer)
+            except Interrupted:
+                pass
             except Exception as error:  # whatever it is, it belongs to the reader
                 if is_shortage(error):
                     shortage = str(error)
@@ -209,15 +223,18 @@ class Engine:
             del answer  # or its images would stay until the next request
 
     def _generate(self, answer: Answer) -> None:
+        answer.begun_at = time.perf_counter()
+        pictures = self._take_pictures(answer)
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
-        answer.begun_at = time.perf_counter()
         if self.device.index is not None and self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # streams and recorded steps take the current one
         begin_peak(self.device)
-        with torch.inference_mode():
-            features = self.reuse.encode(answer.pictures)
-            key = self.reuse.identify(answer.input_ids, answer.pictures)
+        with torch.inference_mode(), checking_layers(self.model, answer.check):
+            features = self.reuse.encode(pictures, partial(answer.begin, "encoding"))
+            key = self.reuse.identify(answer.input_ids, pictures)
+            del pictures  # their crops are not needed while the answer is decoded
+            answer.begin("prefill")
             cache = self.reuse.find_prefix(key)
             answer.reused_tokens = cache.get_seq_length()
             input_ids = answer.input_ids.to(self.model.device)
@@ -235,58 +252,39 @@ class Engine:
             self.reuse.keep_prefix(np.concatenate([key, new_ids]), cache)
         answer.peak_memory = read_peak(self.device)
 
+    def _take_pictures(self, answer: Answer) -> tuple[Picture, ...]:
+        """The answer's pictures, prepared as far as nobody has done it meanwhile."""
+        answer.check()
+        while answer.pictures.prepare_next(partial(answer.begin, "preparing")):
+            pass
+        return answer.pictures.take()
+
+    def _prepare_ahead(self, answer: Answer) -> bool:
+        """Prepare one picture of an answer whose turn comes soon; whether there was one left."""
+        place, _ = self._line.place(answer)
+        return 0 < place <= PREPARED_AHEAD and answer.pictures.prepare_next()
+
     def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
         self.new_tokens += 1
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
     def _read(self, answer: Answer) -> Iterator[Chunk]:
         while True:
+            has_time = not self._prepare_ahead(answer)
             try:
-                text = answer.streamer.read(timeout=SIGN_OF_LIFE_INTERVAL)
+                text = answer.streamer.read(timeout=SIGN_OF_LIFE_INTERVAL if has_time else 0)
             except queue.Empty:
                 # `generate` ends its streamer only when it succeeds
                 if answer.finished.is_set() and answer.streamer.is_empty():
                     return
                 if answer.stop.is_set() and answer.new_tokens == 0:
-                    return  # it has not begun: no need to wait for its turn
+                    return  # no need to wait for its turn, or for a layer's end
                 text = ""
-            yield Chunk(text, phase="answering" if answer.has_begun else "waiting")
+            progress = answer.progress or Progress("waiting", *self._line.place(answer))
+            if text:  # it may be faster than the note that the first token is there
+                progress = ANSWERING
+            yield Chunk(text, phase=progress.phase, number=progress.number, total=progress.total)
             if answer.streamer.is_ended:
                 return
-            answer.finished.wait(READ_INTERVAL)
-
-
-def load(
-    name: str = EMBEDDED,
-    device: str = "auto",
-    dtype: str = "auto",
-    attention: str = "auto",
-    reuse_bytes: int | None = None,
-    quantize: str = "none",
-    replay: bool = True,
-) -> Engine:
-    """An engine for a checkpoint: "embedded", a directory, or an id on the Hugging Face hub.
-
-    reuse_bytes is how much it may keep for later requests; None is a quarter of what is free on a
-    GPU, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's weights
-    smaller, on CUDA. replay=False records no steps where they could be. The other arguments and
-    the errors are load_checkpoint's.
-    """
-    model, processor = load_checkpoint(name, device, dtype, attention, quantize)
-    if reuse_bytes is None:
-        is_gpu = model.device.type != "cpu"
-        free = free_memory(model.device) if is_gpu else 0
-        reuse_bytes = int(free * SHARE_OF_GPU_MEMORY) if is_gpu else DEFAULT_REUSE_BYTES
-    problem = choose_replay(model.device, quantize, replay)
-    logger.info("Tokens are decoded %s.", problem or "by recorded steps (CUDA graphs)")
-    replay_bytes = 0 if problem else int(reuse_bytes * SHARE_OF_REPLAYS)
-    return Engine(model, processor, name, reuse_bytes - replay_bytes, replay_bytes)
-
-
-def choose_replay(device: torch.device, quantize: str, replay: bool) -> str:
-    """Why steps are not recorded, as the end of a sentence; empty where they are."""
-    if device.type != "cuda":
-        return f"one operation at a time: there are no CUDA graphs on {device.type}"
-    if quantize != "none":
-        return "one operation at a time: weights of fewer bits cannot be recorded"
-    return "" if replay else "one operation at a time: the GPU is lent for one answer only"
+            if has_time:
+                answer.finished.wait(READ_INTERVAL)

@@ -12,7 +12,7 @@ from PIL import Image
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
 FinishReason = Literal["end", "length", "stopped", "loop"]
-Phase = Literal["loading", "waiting", "answering"]
+Phase = Literal["loading", "waiting", "preparing", "encoding", "prefill", "answering"]
 
 
 class RequestError(ValueError):
@@ -116,10 +116,15 @@ class Chunk:
     """A piece of an answer's text; the last one also carries statistics and all its tokens.
 
     The token that ends an answer is not among them. phase says what is going on: the network is
-    being loaded, other requests come first, or this one is being answered.
+    being loaded, other requests come first, an image is opened and cut into crops ("preparing") or
+    runs through the vision tower ("encoding"), the prompt is read ("prefill"), or tokens come.
+    number of total is the place among those that wait, 1 being the next, or the image among the
+    request's; both are 0 in the other phases.
     """
 
     text: str
     statistics: Statistics | None = None
     phase: Phase = "answering"
     tokens: tuple[Token, ...] = ()
+    number: int = 0
+    total: int = 0

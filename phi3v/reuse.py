@@ -6,7 +6,7 @@ its token ids, so that one user's turn cannot surface in another's. Losing it al
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,6 +20,12 @@ from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.decoding import GrowingCache
 from phi3v.model.image_processing import count_image_tokens, crop_grid
 from phi3v.model.replay import ReplayedCache, Replays
+
+# Crops that run through the vision tower at once: small pictures together, large ones one by one,
+# to say how far it is. 4 cost a CPU no more than all at once (with the embedded checkpoint's sizes;
+# one by one 8 of one crop took 1.2 times as long); a GPU needs more of them to be busy.
+CROPS_AT_ONCE = {"cpu": 4}
+MOST_CROPS_AT_ONCE = 17
 
 # Features of a picture at 16 crops are 1,921 tokens of 6 KiB; a conversation of as many tokens
 # keeps 384 KiB for each (published sizes, two bytes a number). So the larger part is for those.
@@ -135,29 +141,44 @@ class Reuse:
         pixels = None if is_kept else self.processor.image_processor(image, num_crops=num_crops)
         return Picture(content, image, num_crops, pixels)
 
-    def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        """Each picture's token features, (tokens, D), running the tower for new ones only."""
+    def encode(
+        self, pictures: Sequence[Picture], report: Callable[[int], None] | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Each picture's token features, (tokens, D), running the tower for new ones only.
+
+        report is told the index of the picture that is about to run. What it raises ends the
+        encoding; pictures that are done by then stay known.
+        """
         known = {
             picture.content: self._features.use(picture.content)
             for picture in pictures
             if picture.content in self._features
         }
-        new = {picture.content: picture for picture in pictures if picture.content not in known}
-        if new:
-            prepared = [
-                picture.pixels  # None where it was kept then and is gone now
-                or self.processor.image_processor(picture.image, num_crops=picture.num_crops)
-                for picture in new.values()
-            ]
-            output = self.model.model.get_image_features(
-                torch.cat([pixels["pixel_values"] for pixels in prepared]).to(self.model.device),
-                torch.cat([pixels["image_sizes"] for pixels in prepared]),
-            )
-            self.encoded_images += len(new)
-            for content, features in zip(new, output.pooler_output, strict=True):
-                known[content] = features
-                self._features.put(content, features.clone())
+        indices: dict[bytes, int] = {}
+        for index, picture in enumerate(pictures):
+            indices.setdefault(picture.content, index)
+        new = [pictures[index] for content, index in indices.items() if content not in known]
+        most = CROPS_AT_ONCE.get(self.model.device.type, MOST_CROPS_AT_ONCE)
+        for group in group_pictures(new, most):
+            if report is not None:
+                report(indices[group[0].content])
+            for picture, features in zip(group, self._run_tower(group), strict=True):
+                known[picture.content] = features
+                self._features.put(picture.content, features.clone())
         return tuple(known[picture.content] for picture in pictures)
+
+    def _run_tower(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        prepared = [
+            picture.pixels  # None where it was kept then and is gone now
+            or self.processor.image_processor(picture.image, num_crops=picture.num_crops)
+            for picture in pictures
+        ]
+        output = self.model.model.get_image_features(
+            torch.cat([pixels["pixel_values"] for pixels in prepared]).to(self.model.device),
+            torch.cat([pixels["image_sizes"] for pixels in prepared]),
+        )
+        self.encoded_images += len(pictures)
+        return tuple(output.pooler_output)
 
     def identify(self, input_ids: torch.Tensor, slots: Sequence[Picture]) -> np.ndarray:
         """A number for every token of a prompt (1, T), the same only for the same content.
@@ -224,6 +245,21 @@ def count_common(first: np.ndarray, second: np.ndarray) -> int:
     length = min(len(first), len(second))
     differs = first[:length] != second[:length]
     return int(differs.argmax()) if differs.any() else length
+
+
+def group_pictures(pictures: Iterable[Picture], most_crops: int) -> list[list[Picture]]:
+    """Neighbours put together as long as a group has no more crops than that, or one picture."""
+    groups: list[list[Picture]] = []
+    room = 0
+    for picture in pictures:
+        rows, columns = crop_grid(*picture.image.size, picture.num_crops)
+        crops = 1 if rows * columns == 1 else 1 + rows * columns
+        if crops > room:
+            groups.append([])
+            room = most_crops
+        groups[-1].append(picture)
+        room -= crops
+    return groups
 
 
 def as_encoded(features: tuple[torch.Tensor, ...]) -> dict[str, BaseModelOutputWithPooling]:

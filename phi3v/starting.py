@@ -5,10 +5,13 @@ Knows when loading ends and how; knows neither what is loaded nor the page.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from phi3v.checkpoint import EMBEDDED
-from phi3v.engine import SIGN_OF_LIFE_INTERVAL, Engine, GenerationError
+from phi3v.engine import READ_INTERVAL, SIGN_OF_LIFE_INTERVAL, Engine, GenerationError
+from phi3v.line import Line
 from phi3v.request import Chunk, Request, RequestError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,7 @@ class StartingEngine:
         self.engine: Engine | None = None
         self.error: Exception | None = None
         self._load = load
+        self._early: Line[object] = Line()
         self._is_over = threading.Event()
         threading.Thread(target=self._run, name="phi3v-load", daemon=True).start()
 
@@ -58,15 +62,30 @@ class StartingEngine:
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
         """Answer as Engine.stream does, after chunks whose phase is "loading" until then.
 
-        Stopped before that, it ends without any figures.
+        Those who came early go on in the order in which they came. Stopped before that, it ends
+        without any figures.
         Raises RequestError or GenerationError where the network could not be loaded.
         """
-        while not self._is_over.wait(SIGN_OF_LIFE_INTERVAL):
-            if stop is not None and stop.is_set():
-                return
-            yield Chunk("", phase="loading")
+        early = object()
+        if self.is_starting:
+            self._early.join(early)
+        try:
+            while not self._is_over.wait(SIGN_OF_LIFE_INTERVAL) or self._early.place(early)[0] > 1:
+                if stop is not None and stop.is_set():
+                    return
+                yield Chunk("", phase="loading")
+                time.sleep(READ_INTERVAL)
+            chunks = self._loaded().stream(request, stop)
+            first = next(chunks)  # from here on it stands in the engine's own line
+        finally:
+            self._early.leave(early)
+        with closing(chunks):
+            yield first
+            yield from chunks
+
+    def _loaded(self) -> Engine:
         if isinstance(self.error, RequestError):
             raise RequestError(str(self.error)) from self.error
         if self.engine is None:
             raise GenerationError("The network could not be loaded.") from self.error
-        yield from self.engine.stream(request, stop)
+        return self.engine

@@ -10,6 +10,7 @@ from conftest import build_processor, build_random_network
 from PIL import Image
 
 from phi3v import Engine
+from phi3v.images import open_image
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 
 
@@ -18,7 +19,9 @@ class FakeEngine:
 
     Questions that begin with these words have their own answers: `slow` (a word every tenth of a
     second, for ever), `silent` (no word, only signs of life), `held` (a word, and another once the
-    gate is open), `refuse`, `break`, `colours`, `say` (the words that follow).
+    gate is open), `stuck` (for ever in the phase that follows, with the second of three images),
+    `refuse`, `break`, `colours`, `say` (the words that follow). Requests are answered one at a
+    time, in order of arrival.
     """
 
     name = "fake"
@@ -29,23 +32,31 @@ class FakeEngine:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.running = 0
-        self.most_running = 0
+        self.line: list[object] = []
         self.ended = threading.Event()
         self.gate = threading.Event()
-        self.lock = threading.Lock()
 
     def stream(self, request: Request) -> Iterator[Chunk]:
         """Answer like phi3v.engine.Engine.stream."""
-        with self.lock:
-            self.requests.append(request)
-            self.running += 1
-            self.most_running = max(self.most_running, self.running)
-            self.ended.clear()
+        ticket = object()
+        self.line.append(ticket)
+        try:
+            while (place := self.line.index(ticket)) > 0:
+                yield Chunk("", phase="waiting", number=place, total=len(self.line) - 1)
+                time.sleep(0.05)
+            yield from self.answer(request)
+        finally:
+            self.line.remove(ticket)
+
+    def answer(self, request: Request) -> Iterator[Chunk]:
+        """The answer when its turn has come."""
+        self.requests.append(request)
+        self.running += 1
+        self.ended.clear()
         try:
             yield from self.write(request)
         finally:
-            with self.lock:
-                self.running -= 1
+            self.running -= 1
             self.ended.set()
 
     def write(self, request: Request) -> Iterator[Chunk]:
@@ -63,7 +74,11 @@ class FakeEngine:
             yield Chunk("begun ")
             while not self.gate.wait(0.05):
                 yield Chunk("")
-        images = [image for turn in request.turns for image in turn.images]
+        if question.startswith("stuck "):
+            for _ in range(300):
+                yield Chunk("", phase=question.split()[1], number=2, total=3)
+                time.sleep(0.1)
+        images = [open_image(image) for turn in request.turns for image in turn.images]
         sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
         if question.startswith("colours"):
             sizes = ", ".join(name_colour(image) for image in images)

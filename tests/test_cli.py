@@ -15,9 +15,10 @@ from PIL import Image
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.cli import main as cli
 from phi3v.cli.main import main
+from phi3v.cli.printing import ERASE, phase_line
 from phi3v.cli.results import ResultsFile
 from phi3v.export import load_conversation
-from phi3v.request import RequestError, Statistics
+from phi3v.request import Chunk, RequestError, Statistics
 from phi3v.tasks import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,20 @@ def test_one_page_as_text_is_nothing_but_its_text(engine, capsys) -> None:
     assert output.out.startswith("1 pictures (")
     assert output.out.endswith("read <this>\n")
     assert output.err == ""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_is_told_what_goes_on_before_the_first_word(
+    capsys, monkeypatch, is_terminal
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    with phase_line() as show:
+        for phase in ("waiting", "encoding", "encoding", "prefill"):
+            show(Chunk("", phase=phase, number=2, total=3))
+        for text in ("A", "", " word"):
+            show(Chunk(text))
+    expected = f"{ERASE}reading image 2 of 3{ERASE}reading the question{ERASE}"
+    assert capsys.readouterr().err == (expected if is_terminal else "")
 
 
 def test_pages_of_a_pdf_are_chosen(engine, capsys, tmp_path) -> None:

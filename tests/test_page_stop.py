@@ -35,7 +35,7 @@ def test_stop_before_the_first_word_gives_the_question_back(
 ) -> None:
     upload(page, red)
     ask(page, "silent please")
-    expect(figures(page)).to_contain_text("Looking at the pictures")
+    expect(figures(page)).to_contain_text("Reading the question")
     button(page, "Stop").click()
     assert engine.ended.wait(5)
     expect(question(page)).to_have_value("silent please")

@@ -15,7 +15,7 @@ from conversations import (
 from test_decoding import generate
 
 from phi3v import Engine, Turn
-from phi3v.engine import choose_replay
+from phi3v.loading import choose_replay
 from phi3v.model import replay
 from phi3v.model.decoding import GrowingCache
 from phi3v.model.replay import Replay, ReplayedCache, Replays

@@ -9,11 +9,17 @@ import pytest
 from fake_engine import FakeEngine
 from PIL import Image
 
-from phi3v.request import Request, RequestError, Sampling, Statistics, Turn
+from phi3v.request import Chunk, Phase, Request, RequestError, Sampling, Statistics, Turn
 from phi3v.settings import Settings
 from phi3v.tasks import COMPARE, DESCRIBE, OCR
-from phi3v.ui import build_page, launch_options
-from phi3v.ui.answering import describe_figures, estimate_seconds, make_stream, write_answer
+from phi3v.ui import build_page, launch_options, words
+from phi3v.ui.answering import (
+    describe_figures,
+    estimate_seconds,
+    make_stream,
+    name_phase,
+    write_answer,
+)
 from phi3v.ui.conversation import (
     Answer,
     Chat,
@@ -272,6 +278,48 @@ def test_signs_of_life_reach_the_page() -> None:
     answer.close()
 
 
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        ("loading", words.LOADING),
+        ("waiting", "Waiting for its turn: number 2 of 3 in line…"),
+        ("preparing", "Opening image 2 of 3…"),
+        ("encoding", "Reading image 2 of 3…"),
+        ("prefill", "Reading the question…"),
+        ("answering", "Reading the question…"),
+    ],
+)
+def test_every_phase_before_the_first_word_is_named(phase: Phase, expected: str) -> None:
+    assert name_phase(Chunk("", phase=phase, number=2, total=3)) == expected
+
+
+def test_signs_of_life_send_nothing_anew() -> None:
+    chat = Chat((Turn("user", "silent"),), "ticket")
+    steps = give_answer(DESCRIBE, make_stream(FakeEngine(), None), chat, 8, 0, 1, None, "auto")
+    _, messages, figures = next(steps)
+    assert (messages[0]["content"], figures) == ("silent", words.READING_QUESTION)
+    assert next(steps) == (gr.skip(),) * 3
+    steps.close()
+
+
+def test_on_a_space_requests_wait_in_line_before_a_gpu_is_lent(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    stream = make_stream(engine, lambda duration: lambda function: function)
+    first, second, third = (stream(Request((Turn("user", "slow"),))) for _ in range(3))
+    assert next(first).text == "word1 "
+    places = [(chunk.phase, chunk.number, chunk.total) for chunk in map(next, (second, third))]
+    assert places == [("waiting", 1, 1), ("waiting", 2, 2)]
+    broken = tmp_path / "broken.png"
+    broken.write_text("Dear diary")
+    with pytest.raises(gr.Error, match="not a picture"):
+        next(stream(Request((Turn("user", "?", (broken,)),))))
+    second.close()
+    first.close()
+    assert next(third).text == "word1 "
+    third.close()
+    assert engine.running == 0
+
+
 def test_a_gpu_is_asked_for_longer_for_more_pictures_and_tokens() -> None:
     picture = Image.new("RGB", (4, 4))
     short = Request((Turn("user", "?", (picture,)),), Sampling(max_new_tokens=64))
@@ -339,12 +387,17 @@ def test_only_the_endpoints_are_public() -> None:
     assert public == {"describe", "ocr", "compare", "chat", "estimate"}
 
 
-def test_all_answers_wait_in_one_line() -> None:
-    page = build_page(FakeEngine(), Settings())
+@pytest.mark.parametrize(
+    ("queue_size", "in_line", "in_queue"), [(64, 32, 33), (5, 5, 1), (1, 1, 1)]
+)
+def test_all_answers_wait_in_one_line(queue_size: int, in_line: int, in_queue: int) -> None:
+    page = build_page(FakeEngine(), Settings(queue_size=queue_size))
     lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
     # ask, retry, edit, example and Continue of each tab, and the endpoints that answer
     assert len(lines) == 3 * 5 + 4
-    assert {fn.concurrency_limit for fn in lines} == {1}
+    assert {fn.concurrency_limit for fn in lines} == {in_line}
+    # one of those in line is answered and waits no more
+    assert page._queue.max_size == in_queue == queue_size - (in_line - 1)
 
 
 def test_nothing_is_recorded_or_sent_home() -> None:

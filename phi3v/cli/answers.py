@@ -10,6 +10,7 @@ from PIL import Image
 
 from phi3v.cleaning import clean_answer
 from phi3v.cli.jobs import Job, Plan
+from phi3v.cli.printing import phase_line
 from phi3v.confidence import uncertain_words
 from phi3v.engine import Engine
 from phi3v.formats import format_answer
@@ -47,8 +48,9 @@ def answer_job(
 def write_answer(engine: Engine, request: Request, task: Task, show: Show) -> tuple[str, Chunk]:
     """The whole text of an answer and its last chunk."""
     text, last = "", Chunk("")
-    with closing(engine.stream(request)) as chunks:
+    with phase_line() as show_phase, closing(engine.stream(request)) as chunks:
         for last in chunks:
+            show_phase(last)
             text += last.text
             if last.text:
                 show(clean_answer(text, is_whole=False) if task is OCR else text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from phi3v.cli.printing import disarm
+from phi3v.cli.printing import disarm, phase_line
 from phi3v.documents import Problem, find_pages
 from phi3v.engine import Engine
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
@@ -66,8 +66,9 @@ def say(engine: Engine, request: Request) -> str:
     """Print an answer as it comes; Ctrl-C ends it. Returns what was said."""
     text = ""
     try:
-        with closing(engine.stream(request)) as chunks:
+        with phase_line() as show_phase, closing(engine.stream(request)) as chunks:
             for chunk in chunks:
+                show_phase(chunk)
                 text += chunk.text
                 print(disarm(chunk.text), end="", flush=True)
     except KeyboardInterrupt:

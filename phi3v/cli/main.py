@@ -104,7 +104,7 @@ def open_engine(settings: "Settings") -> tuple["Engine", str]:
     from transformers.utils import logging
 
     from phi3v.checkpoint import choose_model, find_checkpoint, find_revision
-    from phi3v.engine import load
+    from phi3v.loading import load
 
     logging.disable_progress_bar()
     name = choose_model(settings.model, settings.device, settings.quantize)

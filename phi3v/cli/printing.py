@@ -2,7 +2,19 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
+
+from phi3v.request import Chunk
+
+# What is said on a terminal before the first word; a request waits for nobody else here.
+PHASES = {
+    "preparing": "opening image {number} of {total}",
+    "encoding": "reading image {number} of {total}",
+    "prefill": "reading the question",
+}
+ERASE = "\r\033[K"
 
 
 class Printer(Protocol):
@@ -85,6 +97,28 @@ class SilentPrinter:
 
     def finish(self, record: dict[str, Any]) -> None:
         """Nothing."""
+
+
+@contextmanager
+def phase_line() -> Iterator[Callable[[Chunk], None]]:
+    """A function that shows a chunk's phase on standard error, if that is a terminal.
+
+    Its line is gone with the first word, and when the answer ends.
+    """
+    shown = ""
+
+    def show(chunk: Chunk) -> None:
+        nonlocal shown
+        phase = "" if chunk.text else PHASES.get(chunk.phase, "")
+        text = phase.format(number=chunk.number, total=chunk.total)
+        if text != shown and sys.stderr.isatty():
+            print(ERASE + text, end="", file=sys.stderr, flush=True)
+            shown = text
+
+    try:
+        yield show
+    finally:
+        show(Chunk(""))
 
 
 def describe_pixels(found: dict[str, Any]) -> str:

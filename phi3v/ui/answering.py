@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import gradio as gr
 
-from phi3v.images import open_image
+from phi3v.engine import SIGN_OF_LIFE_INTERVAL
+from phi3v.images import measure_image, open_image
+from phi3v.line import Line
 from phi3v.loops import cut_loop
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.starting import StartingEngine
@@ -29,7 +31,14 @@ MOST_SECONDS = 120
 SHOW_INTERVAL = 0.05
 
 # What the line of figures says before there are any.
-PHASES = {"loading": words.LOADING, "waiting": words.WAITING, "answering": words.READING}
+PHASES = {
+    "loading": words.LOADING,
+    "waiting": words.WAITING_PLACE,
+    "preparing": words.OPENING_IMAGE,
+    "encoding": words.READING_IMAGE,
+    "prefill": words.READING_QUESTION,
+    "answering": words.READING_QUESTION,
+}
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
@@ -86,7 +95,33 @@ def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) 
             logger.exception("An answer failed.")
             raise gr.Error(words.BROKEN, print_exception=False) from error
 
-    return on_gpu(duration=estimate_seconds)(stream) if on_gpu else stream
+    return wait_for_gpu(on_gpu(duration=estimate_seconds)(stream)) if on_gpu else stream
+
+
+def wait_for_gpu(lent: Stream) -> Stream:
+    """Let requests wait here, in one line, until a GPU is lent for the first of them.
+
+    Its pictures are read here, so that no lent second is spent on it.
+    """
+    line: Line[object] = Line()
+
+    def stream(request: Request) -> Generator[Chunk, None, None]:
+        ticket = object()
+        try:
+            check_pictures(request)
+            line.join(ticket)
+            while (place := line.place(ticket))[0] > 1:
+                # The first is being answered, and waits no more.
+                yield Chunk("", phase="waiting", number=place[0] - 1, total=place[1] - 1)
+                time.sleep(SIGN_OF_LIFE_INTERVAL)
+            with closing(lent(open_pictures(request))) as chunks:
+                yield from chunks
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        finally:
+            line.leave(ticket)
+
+    return stream
 
 
 def estimate_seconds(request: Request) -> int:
@@ -98,6 +133,13 @@ def estimate_seconds(request: Request) -> int:
         + SECONDS_PER_TOKEN * request.sampling.max_new_tokens
     )
     return min(round(seconds), MOST_SECONDS)
+
+
+def check_pictures(request: Request) -> None:
+    """Look whether a request's pictures can be read, without their pixels. Raises RequestError."""
+    for turn in request.turns:
+        for image in turn.images:
+            measure_image(image)
 
 
 def open_pictures(request: Request) -> Request:
@@ -122,10 +164,6 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
     One comes with every sign of life too: a page can only close what has just yielded.
     Raises gr.Error, with words for people.
     """
-    try:
-        request = open_pictures(request)
-    except RequestError as error:
-        raise gr.Error(str(error), print_exception=False) from error
     text = ""
     begun = time.perf_counter()
     shown, first = 0.0, None
@@ -141,8 +179,15 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
                 yield Written(whole, describe_figures(chunk.statistics), chunk.tokens, reason)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
-                figures = PHASES[chunk.phase] if first is None else words.first_token(first)
+                figures = name_phase(chunk) if first is None else words.first_token(first)
                 yield Written(text, figures)
+
+
+def name_phase(chunk: Chunk) -> str:
+    """What is being done for an answer that has no word yet."""
+    if chunk.phase == "waiting" and chunk.number == 0:  # it has just left the line, or joins it
+        return words.WAITING
+    return PHASES[chunk.phase].format(number=chunk.number, total=chunk.total)
 
 
 def describe_figures(statistics: Statistics) -> str:

@@ -16,7 +16,7 @@ from phi3v.ui.answering import Stream, StreamingEngine, follow_answer, write_ans
 from phi3v.ui.estimating import describe_estimates, find_engine
 from phi3v.ui.tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.turns import read_turns
-from phi3v.ui.wiring import ENGINE_QUEUE
+from phi3v.ui.wiring import engine_queue
 
 Answering = Callable[..., Generator[str, None, None]]
 AnyEngine = StreamingEngine | StartingEngine
@@ -70,7 +70,7 @@ def add_answering(
         [*make_inputs(settings), *more],
         gr.Textbox(label="answer", visible=False),
         api_name=name,
-        **ENGINE_QUEUE,
+        **engine_queue(settings),
     )
 
 
@@ -88,7 +88,7 @@ def add_chat(stream: Stream, settings: Settings) -> None:
         ],
         gr.Textbox(label="answer", visible=False),
         api_name="chat",
-        **ENGINE_QUEUE,
+        **engine_queue(settings),
     )
 
 

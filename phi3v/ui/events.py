@@ -31,10 +31,10 @@ from phi3v.ui.layout import Tab, set_buttons
 from phi3v.ui.pictures import connect_pictures, follow_pictures_after
 from phi3v.ui.wiring import (
     AT_ONCE,
-    ENGINE_QUEUE,
     QUIET,
     Shown,
     choose_sampling,
+    engine_queue,
     files_of,
     warn,
 )
@@ -57,7 +57,7 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     # The chatbot has put the edited text into its place already.
     edit.failure(partial(show_chat, task), tab.chat, tab.chatbot, **AT_ONCE)
     answers = [
-        follow_with_answer(event, task, tab, stream)
+        follow_with_answer(event, task, tab, stream, settings)
         for event in (
             gr.on([tab.ask.click, tab.question.submit], begin, asked, begun, **asking),
             tab.retry.click(
@@ -83,7 +83,7 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
         follow_pictures_after(cleared, task, tab)
 
 
-def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
+def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream, settings: Settings) -> Any:
     """Let an answer follow an event that asked; return the event that can be cancelled."""
     answer = event.success(
         partial(give_answer, task, stream),
@@ -92,7 +92,7 @@ def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream) -> Any:
         show_progress="minimal",
         show_progress_on=[tab.chatbot],
         api_visibility="private",
-        **ENGINE_QUEUE,
+        **engine_queue(settings),
     )
     answer.then(
         partial(end_answer, task),
@@ -195,7 +195,7 @@ def give_answer(
     top_p: float,
     seed: int | None,
     num_crops: str,
-) -> Generator[tuple[Answer, list[dict[str, str]], str], None, None]:
+) -> Generator[tuple[Any, Any, Any], None, None]:
     """Write the answer to the last question; on an error say it, and leave the rest to the end."""
     answer = Answer(chat.ticket)
     try:
@@ -204,8 +204,13 @@ def give_answer(
             *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops),
             is_continued=chat.is_continued,
         )
+        shown = None
         with closing(follow_answer(stream, request)) as steps:
             for step in steps:
+                if step == shown:  # a sign of life: it can be stopped here
+                    yield gr.skip(), gr.skip(), gr.skip()
+                    continue
+                shown = step
                 answer = replace(
                     answer,
                     text=step.text,

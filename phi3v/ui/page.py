@@ -21,12 +21,14 @@ from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
 from phi3v.ui.reading_view import lay_out_reading
 from phi3v.ui.transfer import connect_transfer, name_checkpoint
-from phi3v.ui.wiring import AT_ONCE
+from phi3v.ui.wiring import AT_ONCE, MOST_IN_LINE
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
 DELETE_CACHE = (600, 3600)
 # Small events (numbering, downloads) that run at once; answers have a line of their own.
 SMALL_EVENTS_AT_ONCE = 8
+# Whoever stands in the engine's line holds a thread; the others are for all that is quick.
+THREADS = MOST_IN_LINE + 40
 # While the network is being loaded, pages ask this often whether it is there, in seconds.
 START_INTERVAL = 1
 
@@ -53,7 +55,11 @@ def build_page(
                 else:
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
-    page.queue(max_size=settings.queue_size, default_concurrency_limit=SMALL_EVENTS_AT_ONCE)
+    # One is answered, the others in the engine's line wait too.
+    waiting = min(MOST_IN_LINE, settings.queue_size) - 1
+    page.queue(
+        max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENTS_AT_ONCE
+    )
     return page
 
 
@@ -80,6 +86,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "share": settings.share,
         "mcp_server": settings.mcp,
         "auth": settings.credentials,
+        "max_threads": THREADS,
         "max_file_size": settings.upload_limit_bytes,
         "allowed_paths": [str(EXAMPLES)],
         "run_history": False,

@@ -6,9 +6,11 @@ from typing import Any
 import gradio as gr
 
 from phi3v.request import Sampling
+from phi3v.settings import Settings
 
-# All answers, of all tabs, users and endpoints, wait in one line for the one network.
-ENGINE_QUEUE = {"concurrency_id": "engine", "concurrency_limit": 1}
+# All answers, of all tabs, users and endpoints, wait in one line for the one network: the engine's
+# own, which tells everybody's place. So many stand there, and the rest in the page's queue.
+MOST_IN_LINE = 32
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Not worth a place in the queue, and so never refused because the queue is full. Notes (warn) reach
@@ -17,6 +19,12 @@ AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
 
 # What a gallery gives: files and their captions.
 Shown = list[tuple[str, str | None]] | None
+
+
+def engine_queue(settings: Settings) -> dict[str, Any]:
+    """How an event is queued that asks the engine."""
+    limit = min(MOST_IN_LINE, settings.queue_size)
+    return {"concurrency_id": "engine", "concurrency_limit": limit}
 
 
 def files_of(shown: Shown) -> list[str]:

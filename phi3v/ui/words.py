@@ -32,7 +32,6 @@ NUM_CROPS_HINT = "More crops show smaller print and take longer."
 
 WAITING = "Waiting for its turn…"
 LOADING = "The network is still being loaded; the answer follows by itself…"
-READING = "Looking at the pictures…"
 UNANSWERED = "Not answered; the question is back in its box."
 BUSY = "An answer is being written: stop it first, or wait for its end."
 NOTHING_TO_RETRY = "There is no answer to try again yet: ask something first."
@@ -344,3 +343,10 @@ def too_large_to_load(size: int, limit: int) -> str:
         f"The saved file has {size / 2**20:.1f} MB, and this page loads files up to "
         f"{limit / 2**20:.0f} MB: use fewer or smaller pictures, or raise --upload-limit."
     )
+
+
+# What is going on before the first word.
+WAITING_PLACE = "Waiting for its turn: number {number} of {total} in line…"
+OPENING_IMAGE = "Opening image {number} of {total}…"
+READING_IMAGE = "Reading image {number} of {total}…"
+READING_QUESTION = "Reading the question…"
