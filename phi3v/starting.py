@@ -66,7 +66,7 @@ class StartingEngine:
                 return
             yield Chunk("", phase="loading")
         if isinstance(self.error, RequestError):
-            raise RequestError(str(self.error)) from self.error
+            raise RequestError(self.error.text) from self.error
         if self.engine is None:
             raise GenerationError("The network could not be loaded.") from self.error
         yield from self.engine.stream(request, stop)
