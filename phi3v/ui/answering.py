@@ -10,13 +10,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import gradio as gr
-
 from phi3v.images import open_image
 from phi3v.loops import cut_loop
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.starting import StartingEngine
 from phi3v.ui import words
+from phi3v.ui.languages import Language, read_language, translate
+from phi3v.ui.notices import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ PHASES = {"loading": words.LOADING, "waiting": words.WAITING, "answering": words
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
-OnGpu = Callable[..., Callable[[Stream], Stream]]
+OnGpu = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,28 @@ class StreamingEngine(Protocol):
 def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) -> Stream:
     """Build the function that answers a request; what it takes and gives can be pickled.
 
-    A Space runs it in a process of its own, from which no exception but gr.Error comes back whole.
+    A Space runs it in a process of its own, which does not know who asks, and from which no
+    exception but gr.Error comes back whole.
     """
 
-    def stream(request: Request) -> Generator[Chunk, None, None]:
+    def answer(request: Request, language: Language) -> Generator[Chunk, None, None]:
         try:
             yield from engine.stream(request)
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text, language) from error
         except Exception as error:
             logger.exception("An answer failed.")
-            raise gr.Error(words.BROKEN, print_exception=False) from error
+            raise refusal(words.BROKEN, language) from error
 
-    return on_gpu(duration=estimate_seconds)(stream) if on_gpu else stream
+    lent = on_gpu(duration=estimate_seconds)(answer) if on_gpu else answer
+
+    def stream(request: Request) -> Generator[Chunk, None, None]:
+        yield from lent(request, read_language())
+
+    return stream
 
 
-def estimate_seconds(request: Request) -> int:
+def estimate_seconds(request: Request, language: Language) -> int:
     """Seconds of GPU that an answer may take at most."""
     images = sum(len(turn.images) for turn in request.turns)
     seconds = (
@@ -125,7 +131,7 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
     try:
         request = open_pictures(request)
     except RequestError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise refusal(error.text) from error
     text = ""
     begun = time.perf_counter()
     shown, first = 0.0, None
@@ -142,21 +148,18 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
                 figures = PHASES[chunk.phase] if first is None else words.first_token(first)
-                yield Written(text, figures)
+                yield Written(text, translate(figures))
 
 
 def describe_figures(statistics: Statistics) -> str:
     """Say an answer's figures in one line."""
     peak = statistics.peak_memory
     memory = [] if peak is None else [words.peak_memory(peak)]
-    rate = f"{statistics.tokens_per_second:.1f} tokens/s"
-    return " · ".join(
-        (
-            words.first_token(statistics.time_to_first_token),
-            rate if statistics.new_tokens > 1 else "1 token",
-            f"{statistics.new_tokens} new tokens",
-            words.prompt_tokens(statistics),
-            *memory,
-            words.REASONS[statistics.finish_reason],
-        )
+    figures = (
+        words.first_token(statistics.time_to_first_token),
+        *words.decoded(statistics.new_tokens, statistics.tokens_per_second),
+        words.prompt_tokens(statistics),
+        *memory,
+        words.REASONS[statistics.finish_reason],
     )
+    return " · ".join(map(translate, figures))

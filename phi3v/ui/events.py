@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,9 @@ from phi3v.ui.conversation import (
     to_messages,
 )
 from phi3v.ui.editing import ask_edited
+from phi3v.ui.languages import translate
 from phi3v.ui.layout import Tab, set_buttons
+from phi3v.ui.notices import refusal, warn
 from phi3v.ui.order import connect_order, follow_order
 
 # All answers, of all tabs, users and endpoints, wait in one line for the one network.
@@ -155,7 +156,7 @@ def check_pictures(shown: Shown) -> Any:
             # One with a caption has been read before.
             accepted.append(file if caption else keep_picture(file))
         except RequestError as error:
-            warn(str(error))
+            warn(error.text)
     return to_gallery(accepted)
 
 
@@ -181,7 +182,7 @@ def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any,
             raise RequestError(words.NO_ADDRESS)
         picture = fetch_image(address, limit_bytes=limit_bytes)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return gr.skip(), gr.skip()
     return to_gallery([*files_of(shown), picture]), ""
 
@@ -191,7 +192,7 @@ def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[
     try:
         ask(task, chat, files_of(shown), question)
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
@@ -200,7 +201,7 @@ def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any
     try:
         ask_again(task, chat, files_of(shown))
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
@@ -209,14 +210,14 @@ def check_go_on(chat: Chat, shown: Shown, question: str) -> list[Any]:
     try:
         go_on(chat)
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
 def show_below_question(problem: str) -> list[Any]:
     """What a validator of (chat, pictures, question) returns; no problem lets the event happen."""
     fine = gr.validate(True, "")
-    return [fine, fine, gr.validate(not problem, problem)]
+    return [fine, fine, gr.validate(not problem, translate(problem))]
 
 
 def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
@@ -245,7 +246,7 @@ def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
         try:
             edited = ask_edited(task, chat, files_of(shown), int(event.index), str(event.value))
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text) from error
         begun, messages, _, *rest = show_begun(task, edited)
         return begun, messages, question, *rest
 
@@ -269,7 +270,7 @@ def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
 def show_begun(task: Task, chat: Chat) -> tuple[Any, ...]:
     """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
     messages = to_messages(chat.turns, task.is_verbatim)
-    return chat, messages, "", words.WAITING, *set_buttons(is_answering=True)
+    return chat, messages, "", translate(words.WAITING), *set_buttons(is_answering=True)
 
 
 def give_answer(
@@ -301,7 +302,7 @@ def give_answer(
                 )
                 yield answer, show_answer(task, chat, step.text), answer.figures
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
     except gr.Error as error:
         warn(error.message)
     else:
@@ -312,7 +313,7 @@ def give_answer(
 def add_note(figures: str, reason: FinishReason | None) -> str:
     """The figures of an answer, and below them what can be done where it did not end by itself."""
     note = words.END_NOTES.get(reason or "", "")
-    return f"{figures}\n\n{note}" if note else figures
+    return f"{figures}\n\n{translate(note)}" if note else figures
 
 
 def choose_sampling(
@@ -346,15 +347,12 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
     if len(settled.turns) < len(chat.turns):
         asked = chat.turns[-1].text
         kept = question or ("" if asked == task.default_prompt else asked)
-        return settled, messages, kept, words.UNANSWERED, *set_buttons(is_answering=False)
-    figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
+        unanswered = translate(words.UNANSWERED)
+        return settled, messages, kept, unanswered, *set_buttons(is_answering=False)
+    stopped = f"{answer.figures} · {translate(words.REASONS['stopped'])}"
+    figures = answer.figures if answer.is_complete else stopped
     buttons = set_buttons(is_answering=False, can_go_on=settled.can_go_on)
     return settled, messages, question, figures, *buttons
-
-
-def warn(message: str) -> None:
-    """Show a message that may repeat what a file or a web site is called: it is no HTML."""
-    gr.Warning(escape(message, quote=False))
 
 
 def clear() -> tuple[Any, ...]:

@@ -22,6 +22,8 @@ from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
 from phi3v.ui.details import name_details
+from phi3v.ui.languages import translate
+from phi3v.ui.notices import inform, warn
 
 Shown = list[tuple[str, str | None]] | None
 
@@ -118,10 +120,10 @@ def save_chat(
         path = folder / FILE_NAME
         save_conversation(Conversation(turns, *name_model(), sampling, crops), path)
     except RequestError as error:
-        gr.Warning(str(error))
+        warn(error.text)
         return gr.skip()
     if path.stat().st_size > limit_bytes:
-        gr.Info(words.too_large_to_load(path.stat().st_size, limit_bytes))
+        inform(words.too_large_to_load(path.stat().st_size, limit_bytes))
     return gr.File(str(path), visible=True)
 
 
@@ -141,7 +143,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         loaded = load_conversation(Path(path), words.SAVED_FILE)
         check_order(loaded.turns)
     except RequestError as error:
-        gr.Warning(str(error))
+        warn(error.text)
         return tuple(gr.skip() for _ in range(10))
     turns = tuple(keep_pictures(turn) for turn in loaded.turns)
     settled = answered(turns)
@@ -151,7 +153,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         Chat(settled),
         to_messages(settled, task.is_verbatim),
         question,
-        words.loaded(loaded.model, loaded.revision),
+        translate(words.loaded(loaded.model, loaded.revision)),
         *show_settings(loaded),
     )
 
