@@ -15,11 +15,6 @@ from phi3v.ui.order import Order, lay_out_order
 from phi3v.ui.transfer import Transfer, lay_out_transfer
 
 CSS = """
-.heading { align-items: center; justify-content: space-between; flex-wrap: nowrap; }
-.heading > .languages { width: auto; flex: none; }
-.languages nav { display: flex; gap: var(--size-3); }
-.languages button { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-.languages [aria-current] { font-weight: 600; color: var(--body-text-color); }
 .note p, .figures p { font-size: var(--text-sm); }
 .figures { min-height: 1.6em; }
 .reading-progress progress { width: 100%; accent-color: var(--color-accent); }

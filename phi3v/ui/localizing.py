@@ -34,6 +34,40 @@ function chooseLanguage(code) {
 }
 </script>"""
 
+CSS: Final = """
+.heading { align-items: center; justify-content: space-between; gap: var(--size-2); }
+.heading > .block { flex: none; width: auto; min-width: 0; padding: 0; }
+.heading h1 { white-space: nowrap; }
+.languages .html-container { padding: 0; }
+.languages nav { display: flex; gap: var(--size-2); }
+.languages button {
+  padding: var(--size-1); font-size: var(--text-sm); color: var(--body-text-color-subdued);
+}
+.languages [aria-current] { font-weight: 600; color: var(--body-text-color); }
+.who { min-height: 3em; }
+/* What people and the network write has its own direction, paragraph by paragraph. */
+.gradio-container :is(textarea, input:not([type="range"], [role="combobox"]), .message, .written) :is(p, li, td, th,
+h1, h2, h3, h4), .gradio-container :is(textarea, input)::placeholder,
+.gradio-container :is(textarea, input:not([type="range"], [role="combobox"])) {
+  unicode-bidi: plaintext; text-align: start;
+}
+.gradio-container td div { unicode-bidi: plaintext; }
+.gradio-container :is(code, pre) { direction: ltr; unicode-bidi: isolate; text-align: left; }
+/* Gradio says of each part that it is written from the left, and places some things there. */
+[dir="rtl"] .gradio-container [dir="ltr"]:not(.languages *, .slider) { direction: rtl; }
+[dir="rtl"] label.float { left: auto; right: var(--block-label-margin); }
+[dir="rtl"] label[data-testid="block-label"] > span, [dir="rtl"] .label > svg {
+  margin: 0 0 0 var(--size-2);
+}
+[dir="rtl"] .icon-button-wrapper.top-panel { right: auto; left: var(--block-label-margin); }
+[dir="rtl"] .secondary-wrap > .icon-wrap { right: auto; left: var(--size-5); }
+[dir="rtl"] .label-wrap > .icon { scale: -1 1; }
+/* What is measured from the left stays so: a slider and its two ends, two pictures side by side. */
+[dir="rtl"] :is(.slider_input_container, .file-preview :is(.filename, .download)) {
+  direction: ltr; justify-content: flex-end;
+}
+"""
+
 
 def lay_out_switch() -> None:
     """Place the languages, each by its own name; a choice is kept, and the page loaded anew."""
@@ -46,7 +80,13 @@ def lay_out_switch() -> None:
         "element.querySelector(`[lang=${document.documentElement.lang}]`)"
         "?.setAttribute('aria-current', 'true')"
     )
-    gr.HTML(f"<nav>{buttons}</nav>", js_on_load=mark, elem_classes="languages")
+    gr.HTML(
+        f"<nav>{buttons}</nav>",
+        js_on_load=mark,
+        elem_classes="languages",
+        apply_default_css=False,
+        container=False,
+    )
 
 
 class Localizing:
@@ -136,6 +176,8 @@ def localize_json(config: bytes, language: Language) -> bytes:
 
 def localize_properties(properties: dict[str, Any], language: Language) -> None:
     """Translate what people read of a component; other values stay what they are."""
+    if "rtl" in properties:
+        properties["rtl"] = language.direction == "rtl"
     for name in READ:
         value = properties.get(name)
         if isinstance(value, str):

@@ -19,6 +19,7 @@ from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect, follow_pictures_after
 from phi3v.ui.languages import find_languages, translate
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.localizing import CSS as DIRECTIONS
 from phi3v.ui.localizing import Localizing, lay_out_switch
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
@@ -92,7 +93,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "theme": make_theme(),
-        "css": CSS,
+        "css": CSS + DIRECTIONS,
         "app_kwargs": {"middleware": [Middleware(Localizing)]},
         "i18n": gr.I18n(
             **{code: dict(language.gradio) for code, language in find_languages().items()}

@@ -116,6 +116,7 @@ def lay_out_outputs() -> tuple[Any, ...]:
                     visible=False,
                     container=True,
                     buttons=["copy"],
+                    elem_classes="written",
                 ),
                 gr.JSON(label=words.RESULT, visible=False),
                 gr.Dataframe(label=words.RESULT, visible=False, interactive=False, wrap=True),
