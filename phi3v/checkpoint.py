@@ -168,8 +168,10 @@ def download_checkpoint(hub_id: str) -> Path:
         return find_in_cache(hub_id)
     except HfHubHTTPError as error:
         raise RequestError(
-            f"The hub does not give {hub_id}: {error}. Check the name, and log in with "
-            "`hf auth login` if the checkpoint asks for it."
+            "The hub does not give {hub_id}: {error}. Check the name, and log in with "
+            "`hf auth login` if the checkpoint asks for it.",
+            hub_id=hub_id,
+            error=error,
         ) from error
 
 
@@ -179,9 +181,12 @@ def find_in_cache(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=FILES, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise RequestError(
-            f"{hub_id} is not in the cache and the hub cannot be reached. Connect once to "
-            f"download it ({gigabytes(PUBLISHED_BYTES)} for the published checkpoints), name a "
-            f"folder that holds it, or use --model {EMBEDDED}, which needs no network."
+            "{hub_id} is not in the cache and the hub cannot be reached. Connect once to "
+            "download it ({size} for the published checkpoints), name a folder that holds it, or "
+            "use --model {embedded}, which needs no network.",
+            hub_id=hub_id,
+            size=gigabytes(PUBLISHED_BYTES),
+            embedded=EMBEDDED,
         ) from error
 
 
@@ -192,8 +197,12 @@ def check_disk(hub_id: str, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise RequestError(
-            f"{hub_id} needs {gigabytes(needed)} on the disk and {existing} has "
-            f"{gigabytes(free)} free. Make room, or set HF_HOME to a folder on another disk."
+            "{hub_id} needs {needed} on the disk and {existing} has {free} free. Make room, or set "
+            "HF_HOME to a folder on another disk.",
+            hub_id=hub_id,
+            needed=gigabytes(needed),
+            existing=existing,
+            free=gigabytes(free),
         )
 
 
@@ -210,9 +219,13 @@ def check_memory(
     free = free_memory(device)
     if needed > free:
         raise RequestError(
-            f"The weights need {gigabytes(needed)} as {str(dtype).removeprefix('torch.')} and "
-            f"{device} has {gigabytes(free)} free. Close other programs, choose a smaller --dtype "
-            f"or --quantize, or use --model {EMBEDDED}."
+            "The weights need {needed} as {dtype} and {device} has {free} free. Close other "
+            "programs, choose a smaller --dtype or --quantize, or use --model {embedded}.",
+            needed=gigabytes(needed),
+            dtype=str(dtype).removeprefix("torch."),
+            device=device,
+            free=gigabytes(free),
+            embedded=EMBEDDED,
         )
 
 

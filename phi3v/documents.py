@@ -21,6 +21,7 @@ from PIL import Image
 from phi3v.download import fetch_file
 from phi3v.images import FORMATS, open_image, open_stream
 from phi3v.request import RequestError
+from phi3v.text import Text
 
 # A4 at 200 dots per inch is 1654 x 2339 pixels, well above the 1344 x 1680 at most that the network
 # sees of it in 16 crops, so that small print is scaled down and never up.
@@ -97,8 +98,12 @@ def find_pages(
                     yield Problem(
                         found.name,
                         found.source,
-                        f"{found.name} and what comes after it are left out: {most_pages} pages at "
-                        "once are the limit. Name fewer files, or choose pages, like 1-20.",
+                        Text(
+                            "{name} and what comes after it are left out: {limit} pages at once "
+                            "are the limit. Name fewer files, or choose pages, like 1-20.",
+                            name=found.name,
+                            limit=most_pages,
+                        ),
                     )
                     return
             yield found
@@ -113,7 +118,7 @@ def open_pages(found: Iterable[Page | Problem]) -> Iterator[tuple[Page, Image.Im
         try:
             yield page, page.open()
         except RequestError as error:
-            yield Problem(page.name, page.source, str(error))
+            yield Problem(page.name, page.source, error.text)
 
 
 def find_in_source(
@@ -132,7 +137,7 @@ def find_in_source(
             check_file(Path(source), name)
             yield from find_in_file(Path(source), name, source, ranges)
     except RequestError as error:
-        yield Problem(name, source, str(error))
+        yield Problem(name, source, error.text)
 
 
 def find_in_file(
@@ -150,13 +155,16 @@ def find_in_file(
         count = len(document)
     numbers = choose_pages(ranges, count)
     if not numbers:
+        if not count:
+            raise RequestError("{name} has no pages: save the document again.", name=name)
         raise RequestError(
-            f"{name} has {count} pages, and none of those asked for: choose from 1-{count}."
-            if count
-            else f"{name} has no pages: save the document again."
+            "{name} has {count} pages, and none of those asked for: choose from 1-{count}.",
+            name=name,
+            count=count,
         )
     for number in numbers:
-        yield Page(f"{name}, page {number}", source, content, number, data)
+        page = Text("{name}, page {number}", name=name, number=number)
+        yield Page(page, source, content, number, data)
 
 
 def draw_page(data: Path | bytes, number: int, name: str) -> Image.Image:
@@ -169,8 +177,9 @@ def draw_page(data: Path | bytes, number: int, name: str) -> Image.Image:
             return bitmap.to_pil().convert("RGB")
         except (pypdfium2.PdfiumError, IndexError, ValueError, MemoryError) as error:
             raise RequestError(
-                f"{name} cannot be drawn: this page of the PDF is damaged. Save the document "
-                "again, or print the page to a new PDF."
+                "{name} cannot be drawn: this page of the PDF is damaged. Save the document "
+                "again, or print the page to a new PDF.",
+                name=name,
             ) from error
 
 
@@ -200,12 +209,14 @@ def refuse_pdf(name: str, error: pypdfium2.PdfiumError) -> NoReturn:
     """Say in a RequestError why a PDF does not open."""
     if error.err_code == ERR_PASSWORD:
         raise RequestError(
-            f"{name} is locked with a password, and a locked PDF is not read here: open it with "
-            "its password and print it to a new PDF."
+            "{name} is locked with a password, and a locked PDF is not read here: open it with "
+            "its password and print it to a new PDF.",
+            name=name,
         ) from error
     raise RequestError(
-        f"{name} begins like a PDF but cannot be opened (the file breaks off or is garbled): save "
-        "or download it again."
+        "{name} begins like a PDF but cannot be opened (the file breaks off or is garbled): save "
+        "or download it again.",
+        name=name,
     ) from error
 
 
@@ -218,15 +229,17 @@ def parse_ranges(text: str) -> Ranges:
         found = re.fullmatch(r"\s*(\d{1,6})\s*(-)?\s*(\d{1,6})?\s*", part)
         if found is None or (found[3] and not found[2]):
             raise RequestError(
-                f"{text[:60]!r} is no choice of pages: write numbers and ranges with commas "
-                "between them, like 1-3,7 or 5- (from the fifth on)."
+                "{found!r} is no choice of pages: write numbers and ranges with commas "
+                "between them, like 1-3,7 or 5- (from the fifth on).",
+                found=text[:60],
             )
         first = int(found[1])
         last = int(found[3]) if found[3] else None if found[2] else first
         if first < 1 or (last is not None and last < first):
             raise RequestError(
-                f"{part.strip()!r} is no range of pages: pages count from 1, and the smaller "
-                "number comes first, like 2-5."
+                "{found!r} is no range of pages: pages count from 1, and the smaller "
+                "number comes first, like 2-5.",
+                found=part.strip(),
             )
         ranges.append((first, last))
     return tuple(ranges)
@@ -252,8 +265,9 @@ def list_folder(folder: Path) -> list[Path]:
     ]
     if not files:
         raise RequestError(
-            f"{folder} holds no picture and no PDF (folders inside it are not searched): name "
-            "another folder, or the files themselves."
+            "{folder} holds no picture and no PDF (folders inside it are not searched): name "
+            "another folder, or the files themselves.",
+            folder=folder,
         )
     return files
 
@@ -261,12 +275,14 @@ def list_folder(folder: Path) -> list[Path]:
 def check_file(path: Path, name: str) -> None:
     """Raise RequestError where there is no file, or one larger than the limit."""
     if not path.is_file():
-        raise RequestError(f"{path} is not there: check the name.")
+        raise RequestError("{name} is not there: check the name.", name=path)
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise RequestError(
-            f"{name} has {size / 2**20:.0f} MB, the limit is {MAX_FILE_BYTES / 2**20:.0f}: make it "
-            "smaller, or split it."
+            "{name} has {size:.0f} MB, the limit is {limit:.0f}: make it smaller, or split it.",
+            name=name,
+            size=size / 2**20,
+            limit=MAX_FILE_BYTES / 2**20,
         )
 
 
@@ -277,7 +293,9 @@ def open_binary(data: Path | bytes) -> Iterator[io.BufferedIOBase]:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
             yield file
     except PermissionError as error:
-        raise RequestError(f"{data!s:.200} may not be read: change its permissions.") from error
+        raise RequestError(
+            "{name} may not be read: change its permissions.", name=f"{data!s:.200}"
+        ) from error
 
 
 def is_address(source: str) -> bool:

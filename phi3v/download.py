@@ -18,6 +18,7 @@ from safehttpx import AsyncSecureTransport
 
 from phi3v.images import open_stream
 from phi3v.request import RequestError
+from phi3v.text import Text
 
 MAX_REDIRECTS: Final = 5
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -55,8 +56,9 @@ def fetch_file(
         content = asyncio.run(download(url, limit_bytes, timeout, resolve or resolve_public))
     except (TimeoutError, httpx.TimeoutException) as error:
         raise RequestError(
-            f"The address did not deliver a picture within {timeout:g} seconds: try again, or "
-            "download the picture and upload it."
+            "The address did not deliver a picture within {timeout:g} seconds: try again, or "
+            "download the picture and upload it.",
+            timeout=timeout,
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise RequestError(
@@ -87,7 +89,9 @@ async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve)
                 if not response.has_redirect_location:
                     return await read_body(response, limit_bytes)
                 url = str(address.join(response.headers["location"]))
-    raise RequestError(f"The address redirects more than {MAX_REDIRECTS} times: give its target.")
+    raise RequestError(
+        "The address redirects more than {limit} times: give its target.", limit=MAX_REDIRECTS
+    )
 
 
 def check_address(url: str) -> httpx.URL:
@@ -95,8 +99,9 @@ def check_address(url: str) -> httpx.URL:
     address = httpx.URL(url)
     if address.scheme not in ("http", "https") or not address.host:
         raise RequestError(
-            f"{url[:60] or 'Nothing'} is no web address: give one that starts with http:// or "
-            "https:// and a host's name."
+            "{address} is no web address: give one that starts with http:// or https:// and a "
+            "host's name.",
+            address=url[:60] or Text("Nothing"),
         )
     return address
 
@@ -106,13 +111,16 @@ async def resolve_public(host: str) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise RequestError(f"There is no host named {host}: check the address.") from error
+        raise RequestError(
+            "There is no host named {host}: check the address.", host=host
+        ) from error
     for *_, address in found:
         if is_public(str(address[0])):
             return str(address[0])
     raise RequestError(
-        f"{host} is not on the public internet, and only public addresses are loaded: download "
-        "the picture and upload it."
+        "{host} is not on the public internet, and only public addresses are loaded: download "
+        "the picture and upload it.",
+        host=host,
     )
 
 
@@ -134,15 +142,18 @@ async def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
     """Read a response up to the limit, measured on what arrives and not on what is announced."""
     if response.status_code != 200:
         raise RequestError(
-            f"The address answered {response.status_code} {response.reason_phrase}: check it in "
-            "the browser, or download the picture and upload it."
+            "The address answered {code} {reason}: check it in the browser, or download the "
+            "picture and upload it.",
+            code=response.status_code,
+            reason=response.reason_phrase,
         )
     content = bytearray()
     async for piece in response.aiter_raw():
         content += piece
         if len(content) > limit_bytes:
             raise RequestError(
-                f"The picture at that address is larger than the limit of "
-                f"{limit_bytes / 2**20:g} MB: download it, make it smaller and upload it."
+                "The picture at that address is larger than the limit of {limit:g} MB: download "
+                "it, make it smaller and upload it.",
+                limit=limit_bytes / 2**20,
             )
     return bytes(content)

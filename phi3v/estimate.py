@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from phi3v.engine import Engine
 from phi3v.images import measure_image
 from phi3v.model.image_processing import count_image_tokens, crop_grid
-from phi3v.prompt import crop_choices, render_prompt
+from phi3v.prompt import crop_choices, refuse_shape, render_prompt
 from phi3v.request import Request, RequestError
 from phi3v.tasks import DETAILS
+from phi3v.text import Text
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Estimate:
     cache_bytes: int
     first_token_seconds: float | None
     most_seconds: float | None
-    problem: str | None = None
+    problem: Text | None = None
 
     @property
     def room(self) -> int:
@@ -86,7 +87,7 @@ def estimate_at(
         text_tokens, image_tokens = engine.processor.count_tokens(text, sizes, num_crops)
         grids = [crop_grid(width, height, num_crops) for width, height in sizes]
     except ValueError as error:
-        raise RequestError(str(error)) from error
+        raise refuse_shape(sizes, num_crops) from error
     prompt_tokens = text_tokens + image_tokens
     longest = request.sampling.max_new_tokens
     first = engine.pace.prompt_seconds(prompt_tokens)
@@ -109,22 +110,34 @@ def estimate_at(
 
 def advise(
     request: Request, engine: Engine, sizes: list[tuple[int, int]], estimate: Estimate
-) -> str:
+) -> Text:
     """Say that a request does not fit, and the least change that makes it fit."""
-    found = (
-        f"This takes {estimate.prompt_tokens} tokens and the answer up to "
-        f"{estimate.max_new_tokens}; the context holds {estimate.context_length}."
+    found = Text(
+        "This takes {prompt_tokens} tokens and the answer up to {max_new_tokens}; the context "
+        "holds {context_length}.",
+        prompt_tokens=estimate.prompt_tokens,
+        max_new_tokens=estimate.max_new_tokens,
+        context_length=estimate.context_length,
     )
     for name, num_crops in reversed(DETAILS.items()):
         if num_crops is None or num_crops >= estimate.num_crops:
             continue
         less = estimate_at(request, engine, sizes, num_crops)
         if less.room >= 0:
-            return f"{found} With detail {name} it takes {less.prompt_tokens} and fits."
+            return Text(
+                "{found} With detail {name} it takes {tokens} and fits.",
+                found=found,
+                name=Text(name),
+                tokens=less.prompt_tokens,
+            )
     left = estimate.context_length - estimate.prompt_tokens
     if left > 0:
-        return f"{found} Allow an answer of {left} tokens at most, or use fewer pictures."
-    return f"{found} Use fewer pictures, or start a new conversation."
+        return Text(
+            "{found} Allow an answer of {left} tokens at most, or use fewer pictures.",
+            found=found,
+            left=left,
+        )
+    return Text("{found} Use fewer pictures, or start a new conversation.", found=found)
 
 
 def cache_bytes_per_token(engine: Engine) -> int:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phi3v.images import open_image, open_stream
 from phi3v.request import Request, RequestError, Role, Sampling, Turn
+from phi3v.text import Text
 
 MANIFEST: Final = "conversation.json"
 READABLE: Final = "conversation.md"
@@ -96,7 +97,9 @@ def save_conversation(conversation: Conversation, target: Path | BinaryIO) -> No
         os.replace(part, target)
     except OSError as error:
         raise RequestError(
-            f"{target} cannot be written ({error.strerror}): choose another place."
+            "{target} cannot be written ({reason}): choose another place.",
+            target=target,
+            reason=error.strerror,
         ) from error
 
 
@@ -170,16 +173,17 @@ def encode_png(image: Image.Image) -> bytes:
 
 def load_conversation(source: Path | BinaryIO, name: str = "") -> Conversation:
     """Read a conversation that save_conversation wrote, pictures opened. Raises RequestError."""
-    name = name or (source.name if isinstance(source, Path) else "The conversation")
+    name = name or (source.name if isinstance(source, Path) else Text("The conversation"))
     try:
         check_size(source, name)
         with zipfile.ZipFile(source) as archive:
             return read_archive(archive, name)
     except FileNotFoundError as error:
-        raise RequestError(f"{name} is not there: check the name.") from error
+        raise RequestError("{name} is not there: check the name.", name=name) from error
     except ZIP_ERRORS as error:
         raise RequestError(
-            f"{name} is no saved conversation, or a damaged one: give the .zip that was saved here."
+            "{name} is no saved conversation, or a damaged one: give the .zip that was saved here.",
+            name=name,
         ) from error
 
 
@@ -192,8 +196,10 @@ def check_size(source: Path | BinaryIO, name: str) -> None:
         source.seek(0)
     if size > MAX_ZIP_BYTES:
         raise RequestError(
-            f"{name} has {size / 2**20:.0f} MB, the limit is {MAX_ZIP_BYTES / 2**20:.0f}: save a "
-            "shorter conversation."
+            "{name} has {size:.0f} MB, the limit is {limit:.0f}: save a shorter conversation.",
+            name=name,
+            size=size / 2**20,
+            limit=MAX_ZIP_BYTES / 2**20,
         )
 
 
@@ -203,15 +209,21 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
         saved = Saved.model_validate_json(read_entry(archive, MANIFEST, MAX_MANIFEST_BYTES, name))
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"])) or "its beginning"
+        place = ".".join(map(str, problem["loc"])) or Text("its beginning")
         raise RequestError(
-            f"{name} is no conversation of this app's version: at {place}, {problem['msg']}. Give "
-            "a .zip that was saved here."
+            "{name} is no conversation of this app's version: at {place}, {problem}. Give a .zip "
+            "that was saved here.",
+            name=name,
+            place=place,
+            problem=problem["msg"],
         ) from error
     count = sum(len(turn.images) for turn in saved.turns)
     if count > MAX_PICTURES:
         raise RequestError(
-            f"{name} has {count} pictures, the limit is {MAX_PICTURES}: save a shorter one."
+            "{name} has {count} pictures, the limit is {limit}: save a shorter one.",
+            name=name,
+            count=count,
+            limit=MAX_PICTURES,
         )
     turns = []
     pixels = 0
@@ -223,8 +235,10 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
             pixels += images[-1].width * images[-1].height
             if pixels > MAX_ALL_PIXELS:
                 raise RequestError(
-                    f"The pictures in {name} have more than {MAX_ALL_PIXELS:,} pixels together, "
-                    "the limit: save a shorter conversation."
+                    "The pictures in {name} have more than {limit:,} pixels together, the limit: "
+                    "save a shorter conversation.",
+                    name=name,
+                    limit=MAX_ALL_PIXELS,
                 )
         turns.append(Turn(turn.role, turn.text, tuple(images), tuple(turn.token_ids)))
     sampling = Sampling(**saved.sampling.model_dump())
@@ -238,11 +252,16 @@ def read_entry(archive: zipfile.ZipFile, entry: str, limit: int, name: str) -> b
             content = file.read(limit + 1)
     except KeyError as error:
         raise RequestError(
-            f"{name} lacks {entry[:80]!r}: give the .zip as it was saved, with all its files."
+            "{name} lacks {entry!r}: give the .zip as it was saved, with all its files.",
+            name=name,
+            entry=entry[:80],
         ) from error
     if len(content) > limit:
         raise RequestError(
-            f"{entry[:80]!r} in {name} is larger than the limit of {limit / 2**20:.0f} MB: the "
-            "file was not saved by this app."
+            "{entry!r} in {name} is larger than the limit of {limit:.0f} MB: the file was not "
+            "saved by this app.",
+            entry=entry[:80],
+            name=name,
+            limit=limit / 2**20,
         )
     return content

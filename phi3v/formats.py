@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NoReturn, get_args
 from markdown_it import MarkdownIt
 
 from phi3v.cleaning import clean_answer
+from phi3v.text import Text
 
 OutputFormat = Literal["text", "markdown", "json", "csv"]
 FORMATS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
@@ -59,9 +60,10 @@ def format_json(text: str) -> Formatted:
         if value is None:
             return Formatted(text, "json", explain_json(text, error))
     if not is_record(value):
-        problem = (
-            f"The answer is {describe_json(value)}, and names with values were asked for: ask "
-            "again, or choose another format."
+        problem = Text(
+            "The answer is {found}, and names with values were asked for: ask again, or choose "
+            "another format.",
+            found=describe_json(value),
         )
         return Formatted(text, "json", problem)
     return Formatted(json.dumps(value, ensure_ascii=False, indent=2), "json")
@@ -122,22 +124,27 @@ def is_record(value: object) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-def describe_json(value: object) -> str:
+def describe_json(value: object) -> Text:
     """What a JSON value is, in words."""
     if isinstance(value, list):
-        return "a list of other things than objects" if value else "an empty list"
-    return "an empty object"
+        return Text("a list of other things than objects") if value else Text("an empty list")
+    return Text("an empty object")
 
 
-def explain_json(text: str, error: Exception) -> str:
+def explain_json(text: str, error: Exception) -> Text:
     """Say why a text is no JSON and what to do."""
     if text.lstrip().startswith(("{", "[")) and not text.rstrip().endswith(("}", "]")):
-        return (
-            f"The JSON breaks off after {len(text)} characters: let the answer go on, or allow a "
-            "longer one (max_new_tokens)."
+        return Text(
+            "The JSON breaks off after {count} characters: let the answer go on, or allow a "
+            "longer one (max_new_tokens).",
+            count=len(text),
         )
-    where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-    return f"The answer is no JSON{where}: ask again, or choose another format."
+    if isinstance(error, json.JSONDecodeError):
+        return Text(
+            "The answer is no JSON (line {line}): ask again, or choose another format.",
+            line=error.lineno,
+        )
+    return Text("The answer is no JSON: ask again, or choose another format.")
 
 
 def format_csv(text: str) -> Formatted:
@@ -175,15 +182,18 @@ def read_csv(text: str) -> Rows:
     return [row for row in rows if any(cell.strip() for cell in row)]
 
 
-def explain_rows(tables: Sequence[Rows]) -> str | None:
+def explain_rows(tables: Sequence[Rows]) -> Text | None:
     """Say where a table has a row of another length than its first; None where none has."""
     if not any(tables):
-        return "The answer has no table: ask again, or choose another format."
+        return Text("The answer has no table: ask again, or choose another format.")
     for table in tables:
         for number, row in enumerate(table, 1):
             if len(row) != len(table[0]):
-                return (
-                    f"Row {number} has {len(row)} cells and the first row {len(table[0])}: look "
-                    "at that row, and correct it by hand."
+                return Text(
+                    "Row {number} has {count} cells and the first row {first}: look at that row, "
+                    "and correct it by hand.",
+                    number=number,
+                    count=len(row),
+                    first=len(table[0]),
                 )
     return None

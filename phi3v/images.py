@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from phi3v.request import ImageSource, RequestError
+from phi3v.text import Text
 
 # 64 million pixels hold any phone's photo (50 million and less) in 192 MB of RGB.
 MAX_PIXELS: Final = 64_000_000
@@ -22,6 +23,8 @@ MAX_PIXELS: Final = 64_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
 READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 ORIENTATION: Final = 0x0112  # the EXIF tag
+# What a picture without a name is called.
+THE_PICTURE: Final = Text("The picture")
 # What Pillow's decoders raise on broken files: each format has its own.
 DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
@@ -34,16 +37,16 @@ def open_image(source: ImageSource, name: str | None = None) -> Image.Image:
     file's own. Raises RequestError.
     """
     if isinstance(source, Image.Image):
-        return to_rgb(source, name or "The picture")
+        return to_rgb(source, name or THE_PICTURE)
     path = Path(source)
     name = name or path.name
     try:
         with path.open("rb") as file:
             return open_stream(file, name)
     except FileNotFoundError as error:
-        raise RequestError(f"{name} is not there (any more): upload it again.") from error
+        raise RequestError("{name} is not there (any more): upload it again.", name=name) from error
     except IsADirectoryError as error:
-        raise RequestError(f"{name} is a folder: give a picture's file.") from error
+        raise RequestError("{name} is a folder: give a picture's file.", name=name) from error
 
 
 def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, int]:
@@ -70,7 +73,11 @@ def open_stream(file: BinaryIO, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         # Pillow has its own, higher, limit and tells the size only in words.
         found = re.search(r"\d{9,}", str(error))
-        size = f"{int(found[0]):,} pixels" if found else "more than 178 million pixels"
+        size = (
+            Text("{count:,} pixels", count=int(found[0]))
+            if found
+            else Text("more than 178 million pixels")
+        )
         raise RequestError(explain_size(name, size)) from error
     except DECODE_ERRORS as error:
         raise RequestError(explain_unreadable(file, name)) from error
@@ -88,8 +95,12 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         rgb = flatten(upright)
     except DECODE_ERRORS as error:
         raise RequestError(
-            f"{name} is a damaged {image.format or 'picture'} ({width} x {height} pixels, but the "
-            "file breaks off or is garbled): save or download it again."
+            "{name} is a damaged {format} ({width} x {height} pixels, but the file breaks off or "
+            "is garbled): save or download it again.",
+            name=name,
+            format=image.format or Text("picture"),
+            width=width,
+            height=height,
         ) from error
     rgb.info = {}
     return rgb
@@ -99,9 +110,19 @@ def check_size(image: Image.Image, name: str) -> None:
     """Raise RequestError for a picture with no pixels or too many."""
     width, height = image.size
     if width == 0 or height == 0:
-        raise RequestError(f"{name} is {width} x {height} pixels: give a picture that has some.")
+        raise RequestError(
+            "{name} is {width} x {height} pixels: give a picture that has some.",
+            name=name,
+            width=width,
+            height=height,
+        )
     if width * height > MAX_PIXELS:
-        found = f"{width:,} x {height:,} = {width * height:,} pixels"
+        found = Text(
+            "{width:,} x {height:,} = {count:,} pixels",
+            width=width,
+            height=height,
+            count=width * height,
+        )
         raise RequestError(explain_size(name, found))
 
 
@@ -119,28 +140,38 @@ def flatten(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def explain_size(name: str, found: str) -> str:
+def explain_size(name: str, found: str) -> Text:
     """Say that a picture is too large, what was found and what the limit is."""
-    return (
-        f"{name} is too large: {found}, the limit is {MAX_PIXELS:,}. "
-        "Make it smaller or cut out the part that matters."
+    return Text(
+        "{name} is too large: {found}, the limit is {limit:,}. "
+        "Make it smaller or cut out the part that matters.",
+        name=name,
+        found=found,
+        limit=MAX_PIXELS,
     )
 
 
-def explain_unreadable(file: BinaryIO, name: str) -> str:
+def explain_unreadable(file: BinaryIO, name: str) -> Text:
     """Say what a file that is no readable picture seems to be instead, from its first bytes."""
     file.seek(0)
     head = file.read(64)
     if not head:
-        return f"{name} is empty (0 bytes): upload it again."
+        return Text("{name} is empty (0 bytes): upload it again.", name=name)
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return f"{name} is a HEIC photo, which cannot be read here: save it as JPEG."
+        return Text(
+            "{name} is a HEIC photo, which cannot be read here: save it as JPEG.", name=name
+        )
     if head.startswith(b"%PDF"):
-        found = "a PDF document"
+        found = Text("a PDF document")
     elif head[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3"):
-        found = "a video"
+        found = Text("a video")
     elif all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
-        found = "a text file"
+        found = Text("a text file")
     else:
-        found = "something else or a damaged file"
-    return f"{name} is not a picture but {found}: give {READABLE}."
+        found = Text("something else or a damaged file")
+    return Text(
+        "{name} is not a picture but {found}: give {readable}.",
+        name=name,
+        found=found,
+        readable=READABLE,
+    )

@@ -9,6 +9,7 @@ import re
 import torch
 
 from phi3v.checkpoint import free_memory, gigabytes
+from phi3v.text import Text
 
 # "Tried to allocate 2.50 GiB" on CUDA, "you tried to allocate 400 bytes" on a CPU.
 ASKED_FOR = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
@@ -22,18 +23,25 @@ def is_shortage(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def describe_shortage(message: str, device: torch.device) -> str:
+def describe_shortage(message: str, device: torch.device) -> Text:
     """Say what PyTorch's message says of a shortage in words that help.
 
     Call it after release: what is free then is what the next request has.
     """
     asked = ASKED_FOR.search(message)
-    needed = f"{asked[1]} more were needed" if asked else "more was needed than there is"
-    return (
-        f"The answer did not fit the memory of {device}: {needed}; now that its part is freed, "
-        f"{gigabytes(free_memory(device))} are free. Use fewer pictures or a shorter conversation, "
+    needed = (
+        Text("{size} more were needed", size=asked[1])
+        if asked
+        else Text("more was needed than there is")
+    )
+    return Text(
+        "The answer did not fit the memory of {device}: {needed}; now that its part is freed, "
+        "{free} are free. Use fewer pictures or a shorter conversation, "
         "or start the app with a smaller --num-crops, --max-new-tokens or --reuse-memory, or with "
-        "--quantize 8bit or 4bit."
+        "--quantize 8bit or 4bit.",
+        device=device,
+        needed=needed,
+        free=gigabytes(free_memory(device)),
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from phi3v.images import open_image
 from phi3v.model import Phi3VProcessor
+from phi3v.model.image_processing import CROP_SIZE
 from phi3v.request import Request, RequestError, Turn
 from phi3v.spelling import Speller
 
@@ -51,15 +52,35 @@ def build_prompt(request: Request, processor: Phi3VProcessor, context_length: in
         try:
             text_tokens, image_tokens = processor.count_tokens(text, sizes, num_crops)
         except ValueError as error:
-            raise RequestError(str(error)) from error
+            raise refuse_shape(sizes, num_crops) from error
         prompt_tokens = text_tokens + image_tokens + len(answer_ids)
         if prompt_tokens <= room:
             return Prompt(text, images, num_crops, prompt_tokens, image_tokens, answer_ids)
     raise RequestError(
-        f"The conversation takes {prompt_tokens} tokens ({image_tokens} of them for "
-        f"{len(images)} images cut into at most {num_crops} crops each) and the answer may take "
-        f"{request.sampling.max_new_tokens}; the context holds {context_length}. "
-        "Use fewer images, a smaller num_crops or max_new_tokens, or start a new conversation."
+        "The conversation takes {prompt_tokens} tokens ({image_tokens} of them for {images} images "
+        "cut into at most {num_crops} crops each) and the answer may take {max_new_tokens}; the "
+        "context holds {context_length}. "
+        "Use fewer images, a smaller num_crops or max_new_tokens, or start a new conversation.",
+        prompt_tokens=prompt_tokens,
+        image_tokens=image_tokens,
+        images=len(images),
+        num_crops=num_crops,
+        max_new_tokens=request.sampling.max_new_tokens,
+        context_length=context_length,
+    )
+
+
+def refuse_shape(sizes: list[tuple[int, int]], num_crops: int) -> RequestError:
+    """What is said when images cannot be cut into crops: the most elongated is why."""
+    width, height = max(sizes, key=lambda size: max(size) / min(size))
+    return RequestError(
+        "The image is {width} x {height} pixels: one side is {ratio:.0f} times the other, and at "
+        "num_crops {num_crops} the limit is {limit}. Cut it into shorter pieces.",
+        width=width,
+        height=height,
+        ratio=max(width, height) / min(width, height),
+        num_crops=num_crops,
+        limit=CROP_SIZE * num_crops,
     )
 
 
@@ -72,8 +93,9 @@ def check_turns(turns: tuple[Turn, ...]) -> None:
     for turn in turns:
         if turn.images and turn.role != "user":
             raise RequestError(
-                f"A turn of the {turn.role} has {len(turn.images)} images; "
-                "only the user's turns can show images."
+                "A turn of the {role} has {count} images; only the user's turns can show images.",
+                role=turn.role,
+                count=len(turn.images),
             )
 
 
@@ -84,8 +106,10 @@ def read_answer(turn: Turn, processor: Phi3VProcessor) -> tuple[int, ...]:
     """
     if turn.role != "assistant" or turn.images:
         raise RequestError(
-            f"The last turn is the {turn.role}'s{' with images' if turn.images else ''}; only an "
-            "answer's text can be gone on with: ask a question instead."
+            "The last turn is the {role}'s and has {count} images; only an answer's text can be "
+            "gone on with: ask a question instead.",
+            role=turn.role,
+            count=len(turn.images),
         )
     tokenizer = processor.tokenizer
     special = set(tokenizer.added_tokens_decoder)
@@ -133,7 +157,9 @@ def crop_choices(
     """
     if num_crops is not None:
         if num_crops < 1:
-            raise RequestError(f"num_crops is {num_crops}; it must be at least 1.")
+            raise RequestError(
+                "num_crops is {num_crops}; it must be at least 1.", num_crops=num_crops
+            )
         return (num_crops,)
     for_one, for_several = processor.image_processor.auto_num_crops
     most = for_one if len(sizes) <= 1 else for_several

@@ -9,6 +9,8 @@ from typing import Literal
 
 from PIL import Image
 
+from phi3v.text import Text
+
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
 FinishReason = Literal["end", "length", "stopped", "loop"]
@@ -16,7 +18,15 @@ Phase = Literal["loading", "waiting", "preparing", "encoding", "prefill", "answe
 
 
 class RequestError(ValueError):
-    """Something the user can fix: the text says what was found, the limit, and what to do."""
+    """Something the user can fix: the text says what was found, the limit, and what to do.
+
+    It is English, made of a template and values as a Text is, and kept as `text`.
+    """
+
+    def __init__(self, template: str, /, **values: object) -> None:
+        is_made = isinstance(template, Text) and not values
+        self.text = template if is_made else Text(template, **values)
+        super().__init__(str(self.text))
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,18 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise RequestError(
-                f"max_new_tokens is {self.max_new_tokens}; ask for at least 1 new token."
+                "max_new_tokens is {found}; ask for at least 1 new token.",
+                found=self.max_new_tokens,
             )
         if not 0.0 <= self.temperature <= 2.0:
             raise RequestError(
-                f"temperature is {self.temperature}; choose 0 (greedy) to 2 (very random)."
+                "temperature is {found}; choose 0 (greedy) to 2 (very random).",
+                found=self.temperature,
             )
         if not 0.0 < self.top_p <= 1.0:
-            raise RequestError(f"top_p is {self.top_p}; choose a value above 0 and up to 1.")
+            raise RequestError(
+                "top_p is {found}; choose a value above 0 and up to 1.", found=self.top_p
+            )
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class StartingEngine:
 
     def _loaded(self) -> Engine:
         if isinstance(self.error, RequestError):
-            raise RequestError(str(self.error)) from self.error
+            raise RequestError(self.error.text) from self.error
         if self.engine is None:
             raise GenerationError("The network could not be loaded.") from self.error
         return self.engine

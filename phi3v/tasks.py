@@ -10,6 +10,7 @@ from pathlib import Path
 
 from phi3v.formats import OutputFormat
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
+from phi3v.text import Text
 
 # How closely pictures are looked at: num_crops by name; auto lets the engine choose.
 DETAILS: dict[str, int | None] = {"fast": 1, "balanced": 4, "fine": 16, "auto": None}
@@ -212,7 +213,12 @@ def find_preset(task: Task, name: str = "") -> Preset:
         if preset.name == name:
             return preset
     known = ", ".join(preset.name for preset in presets)
-    raise RequestError(f"{task.title} has no preset {name!r}: choose one of {known}.")
+    raise RequestError(
+        "{task} has no preset {name!r}: choose one of {known}.",
+        task=Text(task.title),
+        name=name,
+        known=known,
+    )
 
 
 def build_request(
@@ -231,10 +237,19 @@ def build_request(
     """
     found = len(images) + sum(len(turn.images) for turn in history)
     if found < task.least_images:
-        least = "at least one picture" if task.least_images == 1 else "at least two pictures"
-        have = "none is there" if found == 0 else f"there is only {found}"
+        title = Text(task.title)
+        if task.least_images == 1:
+            raise RequestError(
+                "{task} needs at least one picture, and none is there: add it.", task=title
+            )
+        if not found:
+            raise RequestError(
+                "{task} needs at least two pictures, and none is there: add it.", task=title
+            )
         raise RequestError(
-            f"{task.title} needs {least}, and {have}: add {'one' if found else 'it'}."
+            "{task} needs at least two pictures, and there is only {found}: add one.",
+            task=title,
+            found=found,
         )
     turn = Turn("user", question.strip() or task.default_prompt, tuple(images))
     return Request((*history, turn), sampling, num_crops)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 import phi3v.ui.compare_view as compare_view
 from phi3v.difference import compare_pictures, draw_map
-from phi3v.ui import words
+from phi3v.ui import compare_words, words
 from phi3v.ui.compare_view import choose_pair
 from phi3v.ui.conversation import to_gallery
 
@@ -73,12 +73,12 @@ def test_a_choice_that_is_gone_becomes_the_first_two() -> None:
 
 
 def test_the_same_picture_chosen_twice_is_told(files: list[str]) -> None:
-    assert compare_shown(to_gallery(files), 1, 1)[2] == words.COMPARE_SAME_TWICE
+    assert compare_shown(to_gallery(files), 1, 1)[2] == compare_words.SAME_TWICE
 
 
 def test_one_picture_is_not_compared(files: list[str]) -> None:
-    assert compare_shown(to_gallery(files[:1]), None, None)[2] == words.COMPARE_EMPTY
-    assert compare_shown(None, None, None)[2] == words.COMPARE_EMPTY
+    assert compare_shown(to_gallery(files[:1]), None, None)[2] == compare_words.EMPTY
+    assert compare_shown(None, None, None)[2] == compare_words.EMPTY
 
 
 def test_pictures_that_are_not_checked_yet_are_left_alone(files: list[str]) -> None:
@@ -98,7 +98,7 @@ def test_a_failure_is_told_in_plain_words(files: list[str], monkeypatch) -> None
         raise ArithmeticError("a secret from the inside")
 
     monkeypatch.setattr(compare_view, "compare_pictures", fail)
-    assert compare_shown(to_gallery(files[:2]), None, None)[2] == words.NOT_COMPARED.format(
+    assert compare_shown(to_gallery(files[:2]), None, None)[2] == compare_words.NOT_COMPARED.format(
         reason=words.BROKEN
     )
 
@@ -110,7 +110,7 @@ def test_many_places_are_counted_and_the_first_named() -> None:
     for x in range(40, 600, 120):
         for y in (60, 500):
             ImageDraw.Draw(second).rectangle((x, y, x + 30, y + 30), fill="red")
-    text = words.verdict(compare_pictures(first, second), "A", "B")
+    text = compare_words.describe_difference(compare_pictures(first, second), "A", "B")
     assert "differ in 10 places" in text
     assert "8 bottom, and 2 more." in text
 

@@ -10,15 +10,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import gradio as gr
-
 from phi3v.engine import SIGN_OF_LIFE_INTERVAL
 from phi3v.images import measure_image, open_image
 from phi3v.line import Line
 from phi3v.loops import cut_loop
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.starting import StartingEngine
+from phi3v.text import Text
 from phi3v.ui import words
+from phi3v.ui.languages import Language, read_language, translate
+from phi3v.ui.notices import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ PHASES = {
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
 # spaces.GPU, or anything that decorates a generator function like it.
-OnGpu = Callable[..., Callable[[Stream], Stream]]
+OnGpu = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
 
 
 @dataclass(frozen=True)
@@ -83,22 +84,29 @@ class StreamingEngine(Protocol):
 def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) -> Stream:
     """Build the function that answers a request; what it takes and gives can be pickled.
 
-    A Space runs it in a process of its own, from which no exception but gr.Error comes back whole.
+    A Space runs it in a process of its own, which does not know who asks, and from which no
+    exception but gr.Error comes back whole.
     """
 
-    def stream(request: Request) -> Generator[Chunk, None, None]:
+    def answer(request: Request, language: Language) -> Generator[Chunk, None, None]:
         try:
             yield from engine.stream(request)
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text, language) from error
         except Exception as error:
             logger.exception("An answer failed.")
-            raise gr.Error(words.BROKEN, print_exception=False) from error
+            raise refusal(words.BROKEN, language) from error
 
-    return wait_for_gpu(on_gpu(duration=estimate_seconds)(stream)) if on_gpu else stream
+    if on_gpu:
+        return wait_for_gpu(on_gpu(duration=estimate_seconds)(answer))
+
+    def stream(request: Request) -> Generator[Chunk, None, None]:
+        yield from answer(request, read_language())
+
+    return stream
 
 
-def wait_for_gpu(lent: Stream) -> Stream:
+def wait_for_gpu(lent: Callable[[Request, Language], Generator[Chunk, None, None]]) -> Stream:
     """Let requests wait here, in one line, until a GPU is lent for the first of them.
 
     Its pictures are read here, so that no lent second is spent on it.
@@ -106,7 +114,7 @@ def wait_for_gpu(lent: Stream) -> Stream:
     line: Line[object] = Line()
 
     def stream(request: Request) -> Generator[Chunk, None, None]:
-        ticket = object()
+        ticket, language = object(), read_language()
         try:
             check_pictures(request)
             line.join(ticket)
@@ -114,17 +122,17 @@ def wait_for_gpu(lent: Stream) -> Stream:
                 # The first is being answered, and waits no more.
                 yield Chunk("", phase="waiting", number=place[0] - 1, total=place[1] - 1)
                 time.sleep(SIGN_OF_LIFE_INTERVAL)
-            with closing(lent(open_pictures(request))) as chunks:
+            with closing(lent(open_pictures(request), language)) as chunks:
                 yield from chunks
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text, language) from error
         finally:
             line.leave(ticket)
 
     return stream
 
 
-def estimate_seconds(request: Request) -> int:
+def estimate_seconds(request: Request, language: Language) -> int:
     """Seconds of GPU that an answer may take at most."""
     images = sum(len(turn.images) for turn in request.turns)
     seconds = (
@@ -180,28 +188,25 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
                 figures = name_phase(chunk) if first is None else words.first_token(first)
-                yield Written(text, figures)
+                yield Written(text, translate(figures))
 
 
 def name_phase(chunk: Chunk) -> str:
     """What is being done for an answer that has no word yet."""
     if chunk.phase == "waiting" and chunk.number == 0:  # it has just left the line, or joins it
         return words.WAITING
-    return PHASES[chunk.phase].format(number=chunk.number, total=chunk.total)
+    return Text(PHASES[chunk.phase], number=chunk.number, total=chunk.total)
 
 
 def describe_figures(statistics: Statistics) -> str:
     """Say an answer's figures in one line."""
     peak = statistics.peak_memory
     memory = [] if peak is None else [words.peak_memory(peak)]
-    rate = f"{statistics.tokens_per_second:.1f} tokens/s"
-    return " · ".join(
-        (
-            words.first_token(statistics.time_to_first_token),
-            rate if statistics.new_tokens > 1 else "1 token",
-            f"{statistics.new_tokens} new tokens",
-            words.prompt_tokens(statistics),
-            *memory,
-            words.REASONS[statistics.finish_reason],
-        )
+    figures = (
+        words.first_token(statistics.time_to_first_token),
+        *words.decoded(statistics.new_tokens, statistics.tokens_per_second),
+        words.prompt_tokens(statistics),
+        *memory,
+        words.REASONS[statistics.finish_reason],
     )
+    return " · ".join(map(translate, figures))

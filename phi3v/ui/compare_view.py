@@ -13,8 +13,10 @@ import gradio as gr
 from phi3v.difference import compare_pictures, draw_map
 from phi3v.images import open_image
 from phi3v.request import RequestError
-from phi3v.ui import words
+from phi3v.text import Text
+from phi3v.ui import compare_words, words
 from phi3v.ui.conversation import to_gallery
+from phi3v.ui.languages import translate
 from phi3v.ui.wiring import Shown, files_of
 
 logger = logging.getLogger(__name__)
@@ -50,11 +52,11 @@ def lay_out_comparison() -> CompareView:
     with gr.Row():
         first, second = (
             gr.Dropdown([], label=label, visible=False, min_width=100, filterable=False)
-            for label in (words.COMPARE_FIRST, words.COMPARE_SECOND)
+            for label in (compare_words.FIRST, compare_words.SECOND)
         )
-    verdict = gr.Markdown(words.COMPARE_EMPTY, elem_classes="verdict", min_height=48)
+    verdict = gr.Markdown(compare_words.EMPTY, elem_classes="verdict", min_height=48)
     slider = gr.ImageSlider(
-        label=words.SLIDER,
+        label=compare_words.SLIDER,
         interactive=False,
         format="png",  # what is seen is what was measured
         type="filepath",
@@ -64,7 +66,7 @@ def lay_out_comparison() -> CompareView:
         elem_classes="slider",
     )
     changes = gr.Image(
-        label=words.CHANGES,
+        label=compare_words.CHANGES,
         interactive=False,
         format="png",
         height=300,
@@ -106,21 +108,22 @@ def compare_shown(
     task = (*files, pair)
     if (shown or []) != to_gallery(files) or task == compared:  # yet to be checked, or done
         return tuple(gr.skip() for _ in range(6))
-    choices = [(words.picture_name(i), i - 1) for i in range(1, len(files) + 1)]
+    choices = [(translate(words.picture_name(i)), i - 1) for i in range(1, len(files) + 1)]
     pickers = tuple(
         gr.Dropdown(choices, value=value, visible=len(files) > 2) for value in pair or (None, None)
     )
     if pair is None:
-        empty = gr.ImageSlider(None, label=words.SLIDER), gr.Image(None, label=words.CHANGES)
-        return task, *pickers, words.COMPARE_EMPTY, *empty
+        slider, changes = map(translate, (compare_words.SLIDER, compare_words.CHANGES))
+        empty = gr.ImageSlider(None, label=slider), gr.Image(None, label=changes)
+        return task, *pickers, translate(compare_words.EMPTY), *empty
     verdict, slider, changes = compare_pair(files, *pair)
     names = [words.picture_name(i + 1) for i in pair]
     return (
         task,
         *pickers,
-        verdict,
-        gr.ImageSlider(slider, label=words.slider_label(*names)),
-        gr.Image(changes, label=words.changes_label(*names)),
+        translate(verdict),
+        gr.ImageSlider(slider, label=translate(compare_words.slider_label(*names))),
+        gr.Image(changes, label=translate(compare_words.changes_label(*names))),
     )
 
 
@@ -137,16 +140,20 @@ def compare_pair(files: list[str], first: int, second: int) -> tuple[str, Any, A
     """The verdict on two pictures, the two for the slider, and the map of what changed."""
     names = [words.picture_name(i + 1) for i in (first, second)]
     if first == second:
-        return words.COMPARE_SAME_TWICE, None, None
+        return compare_words.SAME_TWICE, None, None
     try:
         pictures = [
             open_image(files[i], name) for i, name in zip((first, second), names, strict=True)
         ]
         difference = compare_pictures(*pictures)
     except RequestError as error:
-        return words.NOT_COMPARED.format(reason=error), None, None
+        return Text(compare_words.NOT_COMPARED, reason=error.text), None, None
     except Exception:
         logger.exception("Two pictures could not be compared.")
-        return words.NOT_COMPARED.format(reason=words.BROKEN), None, None
+        return Text(compare_words.NOT_COMPARED, reason=Text(words.BROKEN)), None, None
     changes = draw_map(difference) if difference.verdict != "different" else None
-    return words.verdict(difference, *names), (difference.first, difference.second), changes
+    return (
+        compare_words.describe_difference(difference, *names),
+        (difference.first, difference.second),
+        changes,
+    )

@@ -14,6 +14,7 @@ from phi3v.cleaning import clean_answer
 from phi3v.request import FinishReason, RequestError, Sampling, Turn
 from phi3v.tasks import Task, build_request
 from phi3v.ui import words
+from phi3v.ui.languages import translate
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def to_messages(
 
 def name_pictures(before: int, count: int) -> str:
     """The names of a question's pictures, before of which others came; "" without any."""
-    return ", ".join(words.picture_name(before + i) for i in range(1, count + 1))
+    return ", ".join(translate(words.picture_name(before + i)) for i in range(1, count + 1))
 
 
 def disarm_html(text: str) -> str:
@@ -168,4 +169,4 @@ def disarm_html(text: str) -> str:
 
 def to_gallery(pictures: Sequence[object]) -> list[tuple[object, str]]:
     """Number pictures for a gallery."""
-    return [(picture, words.picture_name(i)) for i, picture in enumerate(pictures, 1)]
+    return [(picture, translate(words.picture_name(i))) for i, picture in enumerate(pictures, 1)]

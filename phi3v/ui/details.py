@@ -4,14 +4,15 @@ from typing import Literal
 
 from phi3v.tasks import DETAILS
 from phi3v.ui import words
+from phi3v.ui.languages import translate
 
 
 def name_details(num_crops: Literal["auto"] | int) -> list[tuple[str, str]]:
     """The levels of detail by name, and the app's own number of crops where it is none of them."""
     choices = [
-        (words.detail_name(name, crops), "auto" if crops is None else str(crops))
+        (translate(words.DETAILS[name]), "auto" if crops is None else str(crops))
         for name, crops in DETAILS.items()
     ]
     if str(num_crops) not in [value for _, value in choices]:
-        choices.append((words.crops_name(int(num_crops)), str(num_crops)))
+        choices.append((str(num_crops), str(num_crops)))
     return choices

@@ -14,6 +14,7 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import OCR, TASKS, Task, build_request, find_preset
 from phi3v.ui.answering import Stream, StreamingEngine, follow_answer, write_answer
 from phi3v.ui.estimating import describe_estimates, find_engine
+from phi3v.ui.notices import refusal
 from phi3v.ui.tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.turns import read_turns
 from phi3v.ui.wiring import engine_queue
@@ -103,7 +104,7 @@ def told_to_programs() -> Generator[None, None, None]:
     try:
         yield
     except RequestError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise refusal(error.text) from error
 
 
 def make_endpoint(task: Task, stream: Stream, settings: Settings) -> Answering:

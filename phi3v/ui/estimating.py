@@ -18,6 +18,7 @@ from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.answering import StreamingEngine
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of
+from phi3v.ui.languages import translate
 from phi3v.ui.layout import Tab
 from phi3v.ui.wiring import AT_ONCE, Shown, choose_crops, files_of
 
@@ -82,13 +83,16 @@ def show_estimate(
         request = foresee(task, chat, files_of(shown), question, max_new_tokens, num_crops)
         estimate = estimate_request(request, known)
     except RequestError as error:
-        text = words.does_not_fit(str(error))
+        text = translate(words.does_not_fit(error.text))
         return text, gr.Checkbox(visible=True), gr.Gallery(visible=False)
     crops = gr.Gallery(visible=False)
     if shows_crops:
         pictures = pictures_of(request.turns)
         drawn = [
-            (draw_crops(open_image(picture), estimate.num_crops), words.picture_name(number))
+            (
+                draw_crops(open_image(picture), estimate.num_crops),
+                translate(words.picture_name(number)),
+            )
             for number, picture in enumerate(pictures, 1)
         ]
         crops = gr.Gallery(drawn, visible=True)
@@ -110,18 +114,19 @@ def describe_estimate(estimate: Estimate) -> str:
     """An estimate in words: a line for each picture, one for the whole, and a warning."""
     lines = [describe_picture(*pair) for pair in enumerate(estimate.pictures, 1)]
     room, context = max(0, estimate.room), estimate.context_length
-    whole = words.request_takes(estimate.prompt_tokens, estimate.max_new_tokens, room, context)
     first, most = estimate.first_token_seconds, estimate.most_seconds
-    if first is not None and most is not None:
-        whole = f"{whole}; {words.time_takes(first, most)}"
+    seconds = None if first is None or most is None else (first, most)
+    whole = words.request_takes(
+        estimate.prompt_tokens, estimate.max_new_tokens, room, context, seconds
+    )
     problem = [words.does_not_fit(estimate.problem)] if estimate.problem else []
-    return "\n\n".join(["  \n".join(lines), f"{whole}.", *problem])
+    return "\n\n".join(["  \n".join(lines), *map(translate, [whole, *problem])])
 
 
 def describe_picture(number: int, picture: PictureEstimate) -> str:
     """What one picture takes."""
     size, grid = (picture.width, picture.height), (picture.rows, picture.columns)
-    return words.picture_takes(number, size, grid, picture.tokens)
+    return translate(words.picture_takes(number, size, grid, picture.tokens))
 
 
 def draw_crops(image: Image.Image, num_crops: int) -> Image.Image:

@@ -27,7 +27,9 @@ from phi3v.ui.conversation import (
     to_messages,
 )
 from phi3v.ui.editing import ask_edited
+from phi3v.ui.languages import translate
 from phi3v.ui.layout import Tab, set_buttons
+from phi3v.ui.notices import refusal, warn
 from phi3v.ui.pictures import connect_pictures, follow_pictures_after
 from phi3v.ui.wiring import (
     AT_ONCE,
@@ -36,7 +38,6 @@ from phi3v.ui.wiring import (
     choose_sampling,
     engine_queue,
     files_of,
-    warn,
 )
 
 
@@ -108,7 +109,7 @@ def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[
     try:
         ask(task, chat, files_of(shown), question)
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
@@ -117,7 +118,7 @@ def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any
     try:
         ask_again(task, chat, files_of(shown))
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
@@ -126,14 +127,14 @@ def check_go_on(chat: Chat, shown: Shown, question: str) -> list[Any]:
     try:
         go_on(chat)
     except RequestError as error:
-        return show_below_question(str(error))
+        return show_below_question(error.text)
     return show_below_question("")
 
 
 def show_below_question(problem: str) -> list[Any]:
     """What a validator of (chat, pictures, question) returns; no problem lets the event happen."""
     fine = gr.validate(True, "")
-    return [fine, fine, gr.validate(not problem, problem)]
+    return [fine, fine, gr.validate(not problem, translate(problem))]
 
 
 def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
@@ -160,7 +161,7 @@ def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
         try:
             edited = ask_edited(task, chat, files_of(shown), int(event.index), str(event.value))
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text) from error
         return show_begun(task, edited, gr.skip())
 
     return begin_edited
@@ -183,7 +184,8 @@ def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
 def show_begun(task: Task, chat: Chat, question: Any = "") -> tuple[Any, ...]:
     """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
     messages = to_messages(chat.turns, task.is_verbatim)
-    return chat, messages, question, words.WAITING, *set_buttons(is_answering=True)
+    waiting = translate(words.WAITING)
+    return chat, messages, question, waiting, *set_buttons(is_answering=True)
 
 
 def give_answer(
@@ -220,7 +222,7 @@ def give_answer(
                 )
                 yield answer, show_answer(task, chat, step.text), answer.figures
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
     except gr.Error as error:
         warn(error.message)
     else:
@@ -231,7 +233,7 @@ def give_answer(
 def add_note(figures: str, reason: FinishReason | None) -> str:
     """The figures of an answer, and below them what can be done where it did not end by itself."""
     note = words.END_NOTES.get(reason or "", "")
-    return f"{figures}\n\n{note}" if note else figures
+    return f"{figures}\n\n{translate(note)}" if note else figures
 
 
 def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
@@ -257,8 +259,10 @@ def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[A
     if len(settled.turns) < len(chat.turns):
         asked = chat.turns[-1].text
         back = gr.skip() if question or asked == task.default_prompt else asked
-        return settled, messages, back, words.UNANSWERED, *set_buttons(is_answering=False)
-    figures = answer.figures if answer.is_complete else words.stopped(answer.figures)
+        unanswered = translate(words.UNANSWERED)
+        return settled, messages, back, unanswered, *set_buttons(is_answering=False)
+    stopped = f"{answer.figures} · {translate(words.REASONS['stopped'])}"
+    figures = answer.figures if answer.is_complete else stopped
     buttons = set_buttons(is_answering=False, can_go_on=settled.can_go_on)
     return settled, messages, gr.skip(), figures, *buttons
 

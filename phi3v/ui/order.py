@@ -13,9 +13,12 @@ import gradio as gr
 
 from phi3v.request import RequestError, Turn
 from phi3v.tasks import Task
+from phi3v.text import Text
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of, to_gallery, to_messages
-from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, files_of, warn
+from phi3v.ui.languages import translate
+from phi3v.ui.notices import inform, warn
+from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, files_of
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,15 @@ def lay_out_order() -> Order:
 def set_movers(index: int | None, count: int) -> tuple[gr.Button, gr.Button]:
     """The two buttons for a selected picture; without one they say what to do."""
     if index is None or not 0 <= index < count:
-        name, is_first, is_last = words.SELECTED_PICTURE, True, True
+        name, is_first, is_last = Text(words.SELECTED_PICTURE), True, True
     else:
         name, is_first, is_last = words.picture_name(index + 1), index == 0, index == count - 1
     small: dict[str, Any] = {"size": "sm", "min_width": 100, "visible": count > 1}
     return (
-        gr.Button(words.MOVE_EARLIER.format(name=name), interactive=not is_first, **small),
-        gr.Button(words.MOVE_LATER.format(name=name), interactive=not is_last, **small),
+        gr.Button(
+            translate(Text(words.MOVE_EARLIER, name=name)), interactive=not is_first, **small
+        ),
+        gr.Button(translate(Text(words.MOVE_LATER, name=name)), interactive=not is_last, **small),
     )
 
 
@@ -85,7 +90,7 @@ def move_selected(step: int, chat: Chat, shown: Shown, selected: int | None) -> 
     try:
         files, selected = move_picture(chat.turns, files, selected, step)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return gr.skip(), selected, *set_movers(selected, len(files))
     gallery = gr.Gallery(to_gallery(files), selected_index=selected)
     return gallery, selected, *set_movers(selected, len(files))
@@ -104,9 +109,8 @@ def move_picture(
     to = min(max(index + step, 0), len(files) - 1)
     asked = len(pictures_of(keep_shown(turns, files)))
     if min(index, to) < asked:
-        raise RequestError(
-            words.KEEPS_ITS_NUMBER.format(name=words.picture_name(min(index, to) + 1))
-        )
+        name = words.picture_name(min(index, to) + 1)
+        raise RequestError(words.KEEPS_ITS_NUMBER, name=name)
     files.insert(to, files.pop(index))
     return files, to
 
@@ -124,5 +128,5 @@ def follow_pictures(task: Task, chat: Chat, shown: Shown, selected: int | None) 
     gallery = to_gallery(arranged) if arranged != files else gr.skip()
     if turns == chat.turns or chat.ticket:  # while an answer is written the chat stays as it is
         return gallery, gr.skip(), gr.skip(), *movers
-    gr.Info(words.PICTURE_REMOVED)
+    inform(words.PICTURE_REMOVED)
     return gallery, Chat(turns), to_messages(turns, task.is_verbatim), *movers

@@ -5,17 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
 from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
+from phi3v.text import Text
 from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect
+from phi3v.ui.languages import find_languages, translate
 from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.localizing import CSS as DIRECTIONS
+from phi3v.ui.localizing import Localizing, lay_out_switch
 from phi3v.ui.pictures import follow_pictures_after
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
@@ -42,9 +47,11 @@ def build_page(
     """
     stream = make_stream(engine, on_gpu)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
-        heading = gr.Markdown(write_heading(engine), elem_classes="note")
-        if isinstance(engine, StartingEngine):
-            follow_start(page, heading, engine)
+        with gr.Row(elem_classes="heading"):
+            gr.Markdown(f"# {words.TITLE}")
+            lay_out_switch()
+        gr.Markdown(words.SUBTITLE, elem_classes="note")
+        follow_start(page, gr.Markdown(elem_classes=["note", "who"]), engine)
         with gr.Tabs():
             for task in TASKS:
                 if task is OCR:
@@ -95,7 +102,11 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "theme": make_theme(),
-        "css": CSS,
+        "css": CSS + DIRECTIONS,
+        "app_kwargs": {"middleware": [Middleware(Localizing)]},
+        "i18n": gr.I18n(
+            **{code: dict(language.gradio) for code, language in find_languages().items()}
+        ),
     }
 
 
@@ -123,21 +134,19 @@ def make_theme() -> gr.themes.Base:
     )
 
 
-def follow_start(page: gr.Blocks, heading: gr.Markdown, engine: StartingEngine) -> None:
-    """Keep the heading true while the network is being loaded, and once it is."""
+def follow_start(
+    page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine | StartingEngine
+) -> None:
+    """Say who answers, and keep it true while the network is being loaded, and once it is."""
     timer = gr.Timer(START_INTERVAL)
 
     def show() -> tuple[str, gr.Timer]:
-        is_starting = engine.is_starting  # before the heading is written: none is left behind
-        return write_heading(engine), gr.Timer(active=is_starting)
+        # before the note is written: none is left behind
+        is_starting = isinstance(engine, StartingEngine) and engine.is_starting
+        return note_start(engine), gr.Timer(active=is_starting)
 
     for event in (page.load, timer.tick):
-        event(show, None, [heading, timer], **AT_ONCE)
-
-
-def write_heading(engine: StreamingEngine | StartingEngine) -> str:
-    """What stands above the tabs: title, privacy, and who answers."""
-    return f"# {words.TITLE}\n{words.SUBTITLE}\n\n{note_start(engine)}"
+        event(show, None, [note, timer], **AT_ONCE)
 
 
 def note_start(engine: StreamingEngine | StartingEngine) -> str:
@@ -146,11 +155,11 @@ def note_start(engine: StreamingEngine | StartingEngine) -> str:
         return note_model(engine)
     name = hide_folder(engine.name)
     if engine.is_starting:
-        return words.LOADING_NOTE.format(name=name)
+        return translate(Text(words.LOADING_NOTE, name=name))
     if engine.engine is None:
-        is_fixable = isinstance(engine.error, RequestError)
-        reason = engine.error if is_fixable else words.NOT_LOADED
-        return words.NOT_LOADED_NOTE.format(name=name, reason=reason)
+        error = engine.error
+        reason = error.text if isinstance(error, RequestError) else Text(words.NOT_LOADED)
+        return translate(Text(words.NOT_LOADED_NOTE, name=name, reason=reason))
     return note_model(engine.engine)
 
 
@@ -163,5 +172,5 @@ def note_model(engine: StreamingEngine) -> str:
     """Which network answers, on what, and what the embedded one cannot do."""
     dtype = str(engine.dtype).removeprefix("torch.")
     name = hide_folder(engine.name)
-    note = words.MODEL_NOTE.format(name=name, device=engine.device, dtype=dtype)
-    return f"{note} {words.EMBEDDED_NOTE}" if engine.is_embedded else note
+    note = translate(Text(words.MODEL_NOTE, name=name, device=str(engine.device), dtype=dtype))
+    return f"{note} {translate(words.EMBEDDED_NOTE)}" if engine.is_embedded else note

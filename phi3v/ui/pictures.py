@@ -17,8 +17,9 @@ from phi3v.ui import words
 from phi3v.ui.compare_view import compare_after, connect_comparison
 from phi3v.ui.conversation import to_gallery
 from phi3v.ui.layout import Tab
+from phi3v.ui.notices import warn
 from phi3v.ui.order import connect_order, follow_order
-from phi3v.ui.wiring import QUIET, Shown, files_of, warn
+from phi3v.ui.wiring import QUIET, Shown, files_of
 
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
 
@@ -60,7 +61,7 @@ def check_pictures(shown: Shown) -> Any:
             # One with a caption has been read before.
             accepted.append(file if caption else keep_picture(file))
         except RequestError as error:
-            warn(str(error))
+            warn(error.text)
     return to_gallery(accepted)
 
 
@@ -86,6 +87,6 @@ def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any,
             raise RequestError(words.NO_ADDRESS)
         picture = fetch_image(address, limit_bytes=limit_bytes)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return gr.skip(), gr.skip()
     return to_gallery([*files_of(shown), picture]), ""

@@ -17,6 +17,7 @@ from phi3v.request import FinishReason, Request, RequestError, Sampling, Token, 
 from phi3v.tasks import OCR, build_request
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, Written, follow_answer
+from phi3v.ui.languages import translate
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def read_documents(
     found = list(find_pages(files, pages))
     reading = Reading(total=len(found), is_running=True)
     for number, page in enumerate(found, 1):
-        yield Step(reading, page.name, number, figures=words.OPENING)
+        yield Step(reading, page.name, number, figures=translate(words.OPENING))
         if isinstance(page, Problem):
             result = Result(page.name, problem=page.message)
         else:
@@ -121,7 +122,7 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
                 result = add_written(before, step)
                 yield result
     except RequestError as error:
-        yield replace(result, problem=str(error))
+        yield replace(result, problem=error.text)
     except gr.Error as error:
         yield replace(result, problem=str(error.message))
 
@@ -164,7 +165,7 @@ def go_on(stream: Stream, reading: Reading, index: int) -> Generator[Step, None,
     result = reading.results[index]
     others = reading.results[:index], reading.results[index + 1 :]
     reading = replace(reading, is_running=True)
-    yield Step(reading, result.name, index + 1, figures=words.OPENING)
+    yield Step(reading, result.name, index + 1, figures=translate(words.OPENING))
     with closing(read_page(stream, result)) as results:
         for result in results:
             kept = replace(result, finish_reason=result.finish_reason or "stopped")

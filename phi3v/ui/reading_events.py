@@ -17,6 +17,8 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import OCR, find_preset
 from phi3v.ui import words
 from phi3v.ui.answering import Stream, StreamingEngine
+from phi3v.ui.languages import translate
+from phi3v.ui.notices import warn
 from phi3v.ui.reading import Asked, Reading, Step, go_on, read_documents
 from phi3v.ui.reading_view import ReadingView
 from phi3v.ui.results import (
@@ -27,7 +29,7 @@ from phi3v.ui.results import (
     save_all,
     save_result,
 )
-from phi3v.ui.wiring import AT_ONCE, QUIET, choose_sampling, warn
+from phi3v.ui.wiring import AT_ONCE, QUIET, choose_sampling
 
 # Pages wait in the engine's own line, one by one: a long document lets other people's questions in
 # between. So many documents at once hold a drawn page in memory.
@@ -69,13 +71,13 @@ def check_files(files: list[str] | None, pages: str, reading: Reading) -> list[A
     """Say at its box what is missing or wrong before anything is read."""
     fine = gr.validate(True, "")
     if reading.is_running:
-        return [gr.validate(False, words.READING_ALREADY), fine, fine]
+        return [gr.validate(False, translate(words.READING_ALREADY)), fine, fine]
     if not files:
-        return [gr.validate(False, words.NO_FILES), fine, fine]
+        return [gr.validate(False, translate(words.NO_FILES)), fine, fine]
     try:
         parse_ranges(pages)
     except RequestError as error:
-        return [fine, gr.validate(False, str(error)), fine]
+        return [fine, gr.validate(False, translate(error.text)), fine]
     return [fine, fine, fine]
 
 
@@ -83,9 +85,9 @@ def check_more(reading: Reading, index: int | None) -> list[Any]:
     """Say at the list of results why the one chosen cannot go on."""
     fine = gr.validate(True, "")
     if reading.is_running:
-        return [fine, gr.validate(False, words.READING_ALREADY)]
+        return [fine, gr.validate(False, translate(words.READING_ALREADY))]
     if index is None or not reading.results[index].can_go_on:
-        return [fine, gr.validate(False, words.NOTHING_CUT)]
+        return [fine, gr.validate(False, translate(words.NOTHING_CUT))]
     return [fine, fine]
 
 
@@ -102,7 +104,7 @@ def begin_more(reading: Reading, index: int) -> tuple[Any, ...]:
 def show_begun(reading: Reading, chosen: Any) -> tuple[Any, ...]:
     """The values of what moves, of the buttons, and of Continue while the first word is awaited."""
     live = gr.Textbox("", visible=True)
-    return reading, "", live, words.WAITING, chosen, *switch(is_running=True), off()
+    return reading, "", live, translate(words.WAITING), chosen, *switch(is_running=True), off()
 
 
 def switch(is_running: bool) -> tuple[gr.Button, gr.Button]:
@@ -134,7 +136,7 @@ def give_reading(
         with closing(read_documents(stream, files, pages, asked)) as steps:
             yield from show_steps(steps, Reading())
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
 
 
 def give_more(
@@ -146,7 +148,7 @@ def give_more(
         values, num_crops = choose_sampling(*sampling)
         asked = replace(result.asked, sampling=values, num_crops=num_crops)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return
     results = list(reading.results)
     results[index] = replace(result, asked=asked)
@@ -183,10 +185,11 @@ def list_results(reading: Reading) -> gr.Dropdown:
 def show_progress(step: Step) -> str:
     """A bar over the pages, and which one is on."""
     total = step.reading.total
-    text = escape(words.page_progress(step.number, total, step.name)) if step.number else ""
+    progress = translate(words.page_progress(step.number, total, step.name))
+    text = escape(progress) if step.number else ""
     done = step.number - 1 if step.number else total
     return (
-        f'<progress value="{done}" max="{total}" aria-label="{words.PROGRESS}">'
+        f'<progress value="{done}" max="{total}" aria-label="{translate(words.PROGRESS)}">'
         f"</progress><div>{text}</div>"
     )
 
@@ -205,7 +208,7 @@ def end_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, .
     file = save_all(reading, cache)
     save = gr.DownloadButton(value=file, interactive=file is not None)
     live = gr.Textbox("", visible=False)
-    return reading, escape(text), live, "", chosen, *switch(is_running=False), save
+    return reading, escape(translate(text)), live, "", chosen, *switch(is_running=False), save
 
 
 def show_result(
@@ -266,6 +269,14 @@ def clear_reading() -> tuple[Any, ...]:
     """Forget the files and what was read."""
     live = gr.Textbox("", visible=False)
     nothing = gr.Dropdown([], value=None)
-    begun = Reading(), words.READ_HINT, live, "", nothing, *switch(is_running=False), off()
+    begun = (
+        Reading(),
+        translate(words.READ_HINT),
+        live,
+        "",
+        nothing,
+        *switch(is_running=False),
+        off(),
+    )
     save = gr.DownloadButton(value=None, interactive=False)
     return None, *begun, save, *show_nothing()[:-1]

@@ -11,6 +11,7 @@ from phi3v.tasks import OCR, presets_of
 from phi3v.ui import words
 from phi3v.ui.layout import lay_out_sampling
 from phi3v.ui.reading import Reading
+from phi3v.ui.results import UNSURE
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def lay_out_outputs() -> tuple[Any, ...]:
                     visible=False,
                     container=True,
                     buttons=["copy"],
+                    elem_classes="written",
                 ),
                 gr.JSON(label=words.RESULT, visible=False),
                 gr.Dataframe(label=words.RESULT, visible=False, interactive=False, wrap=True),
@@ -126,7 +128,7 @@ def lay_out_outputs() -> tuple[Any, ...]:
             unsure = gr.Markdown(elem_classes="note")
             marked = gr.HighlightedText(
                 label=words.UNSURE_WORDS,
-                color_map={words.UNSURE: "orange"},
+                color_map={UNSURE: "orange"},
                 show_inline_category=False,
                 combine_adjacent=False,
             )

@@ -11,10 +11,14 @@ from gradio.processing_utils import save_bytes_to_cache
 from phi3v.confidence import rate_words
 from phi3v.formats import SUFFIXES, read_csv
 from phi3v.ui import words
+from phi3v.ui.languages import translate
 from phi3v.ui.reading import Reading, Result
 
 # A file's name: longer ones are refused by some file systems, and people do not read them.
 LONGEST_NAME: Final = 80
+
+# The mark of an unsure word, which is shown as a colour.
+UNSURE: Final = "unsure"
 
 Span = tuple[str, str | None]
 
@@ -22,7 +26,7 @@ Span = tuple[str, str | None]
 def name_choices(reading: Reading) -> list[tuple[str, int]]:
     """The results to choose from, numbered, with what is to be known before looking."""
     return [
-        (words.result_name(index + 1, result.name, mark_result(result)), index)
+        (translate(words.result_name(index + 1, result.name, mark_result(result))), index)
         for index, result in enumerate(reading.results)
     ]
 
@@ -36,11 +40,12 @@ def mark_result(result: Result) -> str:
 
 def note_result(result: Result) -> str:
     """What is to be known of a result: problems, why it ended, its figures."""
-    notes = [result.problem]
+    notes = [translate(result.problem)]
     if result.text or result.finish_reason:
         problem = result.formatted().problem
         note = words.END_NOTES.get(result.finish_reason or "", "")
-        notes += [f"{words.NOT_IN_FORMAT} {problem}" if problem else "", note, result.figures]
+        misfit = translate(words.NOT_IN_FORMAT) + " " + translate(problem) if problem else ""
+        notes += [misfit, translate(note), result.figures]
     return "\n\n".join(filter(None, notes))
 
 
@@ -60,11 +65,11 @@ def mark_words(result: Result, threshold: float) -> tuple[list[Span], str]:
         count += 1
         if word.probability < threshold:
             unsure += 1
-            spans += [(result.text[at : word.start], None), (word.text, words.UNSURE)]
+            spans += [(result.text[at : word.start], None), (word.text, UNSURE)]
             at = word.end
     spans.append((result.text[at:end], None))
     line = words.count_unsure(unsure, count) if count else words.NO_PROBABILITIES
-    return [span for span in spans if span[0]], line
+    return [span for span in spans if span[0]], translate(line)
 
 
 def read_table(text: str) -> list[list[str]]:

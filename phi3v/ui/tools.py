@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final
 
-import gradio as gr
 from PIL import Image
 
 from phi3v.download import fetch_image
@@ -22,6 +21,7 @@ from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.tasks import Task
 from phi3v.ui import words
+from phi3v.ui.notices import refusal
 
 MOST_PICTURES: Final = 16
 # A slow web site must not hold up the line of answers: the engine has its own.
@@ -42,7 +42,7 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
         try:
             pictures = open_sent(images, settings.upload_limit_bytes)
         except RequestError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error.text) from error
         text = ""
         with closing(endpoint(pictures, *arguments)) as pieces:
             for piece in pieces:

@@ -22,7 +22,9 @@ from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
 from phi3v.ui.details import name_details
-from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, choose_sampling, files_of, warn
+from phi3v.ui.languages import translate
+from phi3v.ui.notices import inform, warn
+from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, choose_sampling, files_of
 
 FILE_NAME = "conversation.zip"
 
@@ -113,10 +115,10 @@ def save_chat(
         path = folder / FILE_NAME
         save_conversation(Conversation(turns, *name_model(), *sampling), path)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return gr.skip()
     if path.stat().st_size > limit_bytes:
-        gr.Info(words.too_large_to_load(path.stat().st_size, limit_bytes))
+        inform(words.too_large_to_load(path.stat().st_size, limit_bytes))
     return gr.File(str(path), visible=True)
 
 
@@ -136,7 +138,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         loaded = load_conversation(Path(path), words.SAVED_FILE)
         check_order(loaded.turns)
     except RequestError as error:
-        warn(str(error))
+        warn(error.text)
         return tuple(gr.skip() for _ in range(10))
     turns = tuple(keep_pictures(turn) for turn in loaded.turns)
     settled = answered(turns)
@@ -146,7 +148,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         Chat(settled),
         to_messages(settled, task.is_verbatim),
         question,
-        words.loaded(loaded.model, loaded.revision),
+        translate(words.loaded(loaded.model, loaded.revision)),
         *show_settings(loaded),
     )
 

@@ -1,9 +1,6 @@
 """What events of several parts of the page share: how they run, what components give and show."""
 
-from html import escape
 from typing import Any
-
-import gradio as gr
 
 from phi3v.request import Sampling
 from phi3v.settings import Settings
@@ -44,8 +41,3 @@ def choose_sampling(
     fixed_seed = None if seed is None or seed < 0 else int(seed)
     sampling = Sampling(int(max_new_tokens), float(temperature), float(top_p), fixed_seed)
     return sampling, choose_crops(num_crops)
-
-
-def warn(message: str) -> None:
-    """Show a message that may repeat what a file or a web site is called: it is no HTML."""
-    gr.Warning(escape(message, quote=False))

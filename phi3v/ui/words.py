@@ -1,7 +1,11 @@
-"""What the page says, in one place; the tasks' own words are in phi3v.tasks."""
+"""What the page says, in English and in one place; the tasks' own words are in phi3v.tasks.
 
-from phi3v.difference import Difference, Region
+What is fixed is translated where the page is served, what is said in an event where it is said:
+see phi3v.ui.languages.
+"""
+
 from phi3v.request import Statistics
+from phi3v.text import Text
 
 TITLE = "Phi-3-Vision"
 SUBTITLE = "Ask about your pictures. They are read by this app alone and deleted after an hour."
@@ -29,6 +33,10 @@ SEED = "Seed"
 SEED_HINT = "Same seed, same answer; -1 takes another one each time."
 NUM_CROPS = "Detail"
 NUM_CROPS_HINT = "More crops show smaller print and take longer."
+
+ERROR = "Error"
+WARNING = "Warning"
+NOTE = "Note"
 
 WAITING = "Waiting for its turn…"
 LOADING = "The network is still being loaded; the answer follows by itself…"
@@ -59,31 +67,43 @@ EMBEDDED_NOTE = (
 )
 
 
-def picture_name(number: int) -> str:
+def picture_name(number: int) -> Text:
     """What picture `number`, counted from 1 over the whole conversation, is called."""
-    return f"Image {number}"
+    return Text("Image {number}", number=number)
 
 
-def first_token(seconds: float) -> str:
+def first_token(seconds: float) -> Text:
     """How long an answer's first token took."""
-    return f"First token after {seconds:.2f} s"
+    return Text("First token after {seconds:.2f} s", seconds=seconds)
 
 
-def prompt_tokens(statistics: Statistics) -> str:
+def decoded(count: int, per_second: float) -> list[Text]:
+    """How many tokens an answer has, and how fast they came."""
+    rate = Text("{rate:.1f} tokens/s", rate=per_second)
+    if count == 1:
+        return [Text("1 new token")]
+    return [rate, Text("{count} new tokens", count=count)]
+
+
+def prompt_tokens(statistics: Statistics) -> Text:
     """What the prompt consisted of."""
-    reused = f", {statistics.reused_tokens} kept from before" if statistics.reused_tokens else ""
-    images = f"{statistics.image_tokens} of them image"
-    return f"{statistics.prompt_tokens} in the prompt, {images}{reused}"
+    if not statistics.reused_tokens:
+        return Text(
+            "{count} in the prompt, {images} of them image",
+            count=statistics.prompt_tokens,
+            images=statistics.image_tokens,
+        )
+    return Text(
+        "{count} in the prompt, {images} of them image, {reused} kept from before",
+        count=statistics.prompt_tokens,
+        images=statistics.image_tokens,
+        reused=statistics.reused_tokens,
+    )
 
 
-def peak_memory(size: int) -> str:
+def peak_memory(size: int) -> Text:
     """The most memory an answer took."""
-    return f"{size / 1e9:.1f} GB of GPU memory at most"
-
-
-def stopped(figures: str) -> str:
-    """The line of figures of an answer that its user ended."""
-    return f"{figures} · {REASONS['stopped']}"
+    return Text("{size:.1f} GB of GPU memory at most", size=size / 1e9)
 
 
 # What programs are told.
@@ -92,19 +112,23 @@ NO_TURNS = "There are no turns: send at least one, with the role user."
 NO_ESTIMATE = "The network is still being loaded, and its sizes are not known: try again soon."
 
 
-def bad_turns(place: str, problem: str) -> str:
+def bad_turns(place: str, problem: str) -> Text:
     """Where a conversation that a program sent is none."""
-    return (
-        f"The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
-        "role (user, assistant or system), text, and images (numbers of pictures)."
+    return Text(
+        "The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
+        "role (user, assistant or system), text, and images (numbers of pictures).",
+        place=place,
+        problem=problem,
     )
 
 
-def bad_numbers(named: list[int], count: int) -> str:
+def bad_numbers(named: list[int], count: int) -> Text:
     """That the turns of a conversation do not name the pictures that came with it."""
-    return (
-        f"The turns name the pictures {named}, and {count} came with the call: name each once, "
-        "in order, counted from 1."
+    return Text(
+        "The turns name the pictures {named}, and {count} came with the call: name each once, "
+        "in order, counted from 1.",
+        named=named,
+        count=count,
     )
 
 
@@ -122,7 +146,6 @@ RESULT = "Result"
 RESULTS = "Results"
 RAW = "Raw"
 UNSURE_WORDS = "Unsure words"
-UNSURE = "unsure"
 THRESHOLD = "Mark words below this probability"
 BEING_READ = "Being read"
 PROGRESS = "Pages read"
@@ -145,162 +168,114 @@ NO_PROBABILITIES = "How sure the network was is known of whole answers only."
 READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page by page."
 
 
-def page_progress(number: int, total: int, name: str) -> str:
+def page_progress(number: int, total: int, name: str) -> Text:
     """Which page is being read."""
-    return f"Page {number} of {total}: {name}"
+    return Text("Page {number} of {total}: {name}", number=number, total=total, name=name)
 
 
-def all_read(total: int, failed: int) -> str:
+def all_read(total: int, failed: int) -> Text:
     """How many pages were read and how many could not be."""
     if not failed:
-        return f"{total} of {total} pages read."
-    return f"{total - failed} of {total} pages read; what could not be is marked in the results."
+        return Text("{done} of {total} pages read.", done=total, total=total)
+    return Text(
+        "{done} of {total} pages read; what could not be is marked in the results.",
+        done=total - failed,
+        total=total,
+    )
 
 
-def partly_read(done: int, total: int) -> str:
+def partly_read(done: int, total: int) -> Text:
     """How far the reading came."""
-    return f"Stopped after {done} of {total} pages."
+    return Text("Stopped after {done} of {total} pages.", done=done, total=total)
 
 
-def result_name(number: int, name: str, mark: str) -> str:
+def result_name(number: int, name: str, mark: str) -> Text:
     """A page in the list of results."""
-    return f"{number}. {name}{f' ({mark})' if mark else ''}"
+    if not mark:
+        return Text("{number}. {name}", number=number, name=name)
+    return Text("{number}. {name} ({mark})", number=number, name=name, mark=Text(mark))
 
 
-def count_unsure(unsure: int, count: int) -> str:
+def count_unsure(unsure: int, count: int) -> Text:
     """How many words are marked."""
-    return f"{unsure} of {count} words are marked."
+    return Text("{unsure} of {count} words are marked.", unsure=unsure, count=count)
 
 
 # Before sending.
 PRESETS = "Ready questions"
 SHOW_CROPS = "Show the crops"
 CROPS = "Crops"
-DETAILS = {"fast": "Fast", "balanced": "Balanced", "fine": "Fine", "auto": "Auto"}
+# The levels of detail, with the numbers of crops that phi3v.tasks gives them.
+DETAILS = {"fast": "Fast (1)", "balanced": "Balanced (4)", "fine": "Fine (16)", "auto": "Auto"}
 
 
-def detail_name(name: str, num_crops: int | None) -> str:
-    """A level of detail and what it means."""
-    return DETAILS[name] if num_crops is None else f"{DETAILS[name]} ({num_crops})"
-
-
-def crops_name(num_crops: int) -> str:
-    """A number of crops that is no level of detail."""
-    return f"{num_crops} crops"
-
-
-def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tokens: int) -> str:
+def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tokens: int) -> Text:
     """What a picture takes; grid counts rows and columns."""
-    rows, columns = grid
-    return (
-        f"{picture_name(number)}: {size[0]} x {size[1]} pixels, {columns} x {rows} "
-        f"{'crop' if rows * columns == 1 else 'crops'}, {tokens} tokens"
+    crops = Text("{columns} x {rows} crops", columns=grid[1], rows=grid[0])
+    return Text(
+        "{name}: {width} x {height} pixels, {crops}, {tokens} tokens",
+        name=picture_name(number),
+        width=size[0],
+        height=size[1],
+        crops=Text("1 x 1 crop") if grid == (1, 1) else crops,
+        tokens=tokens,
     )
 
 
-def request_takes(prompt: int, answer: int, room: int, context: int) -> str:
-    """What a question takes of the context, and what it leaves."""
-    return (
-        f"{prompt} tokens to read, up to {answer} to write; {room} of the context's {context} "
-        "stay free"
+def request_takes(
+    prompt: int, answer: int, room: int, context: int, seconds: tuple[float, float] | None
+) -> Text:
+    """What a question takes of the context, what it leaves, and how long it may take.
+
+    seconds: until the first word and until the end, as this machine was so far.
+    """
+    takes = Text(
+        "{prompt} tokens to read, up to {answer} to write; {room} of the context's {context} "
+        "stay free",
+        prompt=prompt,
+        answer=answer,
+        room=room,
+        context=context,
+    )
+    if seconds is None:
+        return Text("{takes}.", takes=takes)
+    return Text(
+        "{takes}; first word after about {first:.1f} s, the longest answer {most:.0f} s.",
+        takes=takes,
+        first=seconds[0],
+        most=seconds[1],
     )
 
 
-def time_takes(first: float, most: float) -> str:
-    """How long an answer will take, as this machine was so far."""
-    return f"first word after about {first:.1f} s, the longest answer {most:.0f} s"
-
-
-def does_not_fit(problem: str) -> str:
+def does_not_fit(problem: str) -> Text:
     """That a question will be refused, and what to change."""
-    return f"**This will not fit.** {problem}"
+    return Text("**This will not fit.** {problem}", problem=problem)
 
 
-def too_many(count: int, limit: int) -> str:
+def too_many(count: int, limit: int) -> Text:
     """That a tool was sent too many pictures."""
-    return f"{count} pictures were sent, the limit is {limit}: send fewer at once."
-
-
-def too_large(name: str, size: int, limit: int) -> str:
-    """That a picture in a data URL is too large."""
-    return (
-        f"{name} has {size / 2**20:.1f} MB, the limit is {limit / 2**20:.0f}: send a smaller one, "
-        "or as JPEG."
+    return Text(
+        "{count} pictures were sent, the limit is {limit}: send fewer at once.",
+        count=count,
+        limit=limit,
     )
 
 
-def bad_data_url(name: str) -> str:
+def too_large(name: str, size: int, limit: int) -> Text:
+    """That a picture in a data URL is too large."""
+    return Text(
+        "{name} has {size:.1f} MB, the limit is {limit:.0f}: send a smaller one, or as JPEG.",
+        name=name,
+        size=size / 2**20,
+        limit=limit / 2**20,
+    )
+
+
+def bad_data_url(name: str) -> Text:
     """That a data URL cannot be read."""
-    return f"{name} is no data URL of a picture: send data:image/png;base64, and its bytes."
-
-
-COMPARE_FIRST = "Left picture"
-COMPARE_SECOND = "Right picture"
-COMPARE_EMPTY = "With two pictures or more, what differs is measured and shown here."
-COMPARE_SAME_TWICE = "The same picture is chosen twice: choose two different ones."
-NOT_COMPARED = "The pictures were not compared. {reason}"
-SLIDER = "Slider over two pictures"
-CHANGES = "What changed"
-
-VERDICTS = {
-    "identical": "**Identical**: {first} and {second} are the same in every pixel.",
-    "re-encoded": "**The same picture, saved anew**: between {first} and {second} only traces of "
-    "another size or compression differ.",
-    "nearly the same": "**Nearly the same**: {first} and {second} differ in {count}.",
-    "different": "**Different pictures**: {first} and {second} have too little in common to mark "
-    "single changes.",
-}
-ONLY_MOVED = "**Nearly the same**: {first} and {second} differ in their position only."
-ONE_PLACE = "one place, boxed on the map"
-PLACES = "{count} places, boxed and numbered on the map"
-MOVED = "{second} was moved, turned or scaled to lie on {first}."
-WHERE = "Where: {places}."
-SIMILARITY = "Structural similarity: {similarity:.2f} (1 is equal)."
-PLACE_NAMES = (
-    ("top left", "top", "top right"),
-    ("left", "centre", "right"),
-    ("bottom left", "bottom", "bottom right"),
-)
-MOST_PLACES_NAMED = 8
-FURTHER_PLACES = "and {count} more"
-
-
-def slider_label(first: str, second: str) -> str:
-    """What lies under the two sides of the slider."""
-    return f"{first} | {second}"
-
-
-def changes_label(first: str, second: str) -> str:
-    """What the map of changes shows."""
-    return f"{CHANGES}: {first} → {second}"
-
-
-def verdict(difference: Difference, first: str, second: str) -> str:
-    """Say in words how two pictures differ, and where."""
-    regions = difference.regions
-    count = ONE_PLACE if len(regions) == 1 else PLACES.format(count=len(regions))
-    sentence = VERDICTS[difference.verdict]
-    if difference.verdict == "nearly the same" and not regions:
-        sentence = ONLY_MOVED
-    parts = [sentence.format(first=first, second=second, count=count)]
-    if difference.moved and regions:
-        parts.append(MOVED.format(first=first, second=second))
-    if regions:
-        width, height = difference.first.size
-        named = [name_place(region, width, height) for region in regions[:MOST_PLACES_NAMED]]
-        if len(regions) > len(named):
-            named.append(FURTHER_PLACES.format(count=len(regions) - len(named)))
-        parts.append(WHERE.format(places=", ".join(named)))
-    if difference.verdict != "identical":
-        parts.append(SIMILARITY.format(similarity=difference.similarity))
-    return " ".join(parts)
-
-
-def name_place(region: Region, width: int, height: int) -> str:
-    """A region's number and where it lies in a picture of this size."""
-    left, top, right, bottom = region.box
-    column, row = (left + right) * 3 // (2 * width), (top + bottom) * 3 // (2 * height)
-    return f"{region.number} {PLACE_NAMES[min(row, 2)][min(column, 2)]}"
+    return Text(
+        "{name} is no data URL of a picture: send data:image/png;base64, and its bytes.", name=name
+    )
 
 
 MOVE_EARLIER = "◀ Move {name}"
@@ -323,7 +298,7 @@ TRANSFER = "Save or load this conversation"
 SAVE = "Save"
 LOAD = "Load"
 SAVED = "Saved conversation: text, pictures, model and settings"
-SAVED_FILE = "The file"
+SAVED_FILE = Text("The file")
 NOTHING_TO_SAVE = "There is nothing to save yet: ask something first."
 NOT_IN_TURNS = (
     "In the file questions and answers do not take turns: give a conversation that was saved here."
@@ -332,16 +307,20 @@ LOADED = "Loaded"
 LOADED_FROM = "Loaded; it was held with {model}"
 
 
-def loaded(model: str, revision: str) -> str:
+def loaded(model: str, revision: str) -> Text:
     """The line of figures of a conversation that was loaded."""
-    return LOADED_FROM.format(model=f"{model} {revision[:12]}".strip()) if model else LOADED
+    if not model:
+        return Text(LOADED)
+    return Text(LOADED_FROM, model=f"{model} {revision[:12]}".strip())
 
 
-def too_large_to_load(size: int, limit: int) -> str:
+def too_large_to_load(size: int, limit: int) -> Text:
     """What is said of a saved file that this page would refuse to load."""
-    return (
-        f"The saved file has {size / 2**20:.1f} MB, and this page loads files up to "
-        f"{limit / 2**20:.0f} MB: use fewer or smaller pictures, or raise --upload-limit."
+    return Text(
+        "The saved file has {size:.1f} MB, and this page loads files up to {limit:.0f} MB: use "
+        "fewer or smaller pictures, or raise --upload-limit.",
+        size=size / 2**20,
+        limit=limit / 2**20,
     )
 
 
