@@ -38,9 +38,12 @@ def note_result(result: Result) -> str:
     """What is to be known of a result: problems, why it ended, its figures."""
     notes = [result.problem]
     if result.text or result.finish_reason:
-        problem = result.formatted().problem
+        formatted = result.formatted()
+        problem = formatted.problem or ""
+        if problem and formatted.text:
+            problem = f"{words.NOT_IN_FORMAT} {problem}"
         note = words.END_NOTES.get(result.finish_reason or "", "")
-        notes += [f"{words.NOT_IN_FORMAT} {problem}" if problem else "", note, result.figures]
+        notes += [problem, note, result.figures]
     return "\n\n".join(filter(None, notes))
 
 
