@@ -136,11 +136,12 @@ class Answer(StoppingCriteria):
         self.new_ids.append(token)
         if self.probabilities is not None:
             self.probabilities.note(token)
-        if self.ends_loops and self.new_tokens % LOOP_INTERVAL == 0:
+        is_cut = self.new_tokens == self.config.max_new_tokens
+        if self.ends_loops and (is_cut or self.new_tokens % LOOP_INTERVAL == 0):
             ids = self.new_ids[-WINDOW:]
             # a tokenizer's tokens have a character or more, seen as a whole
-            if repeats_tail(ids):
-                self.is_looping = find_loop(self.streamer.speller.spell(ids)) is not None
+            if is_cut or repeats_tail(ids):
+                self.is_looping = find_loop(self.streamer.speller.spell(ids), is_cut) is not None
 
     @property
     def is_unwanted(self) -> bool:

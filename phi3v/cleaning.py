@@ -1,8 +1,9 @@
 """An answer without the words around it: what a network says about its transcription is taken off.
 
 Only known openings at the very beginning are, and what they open: a code fence or quotation marks.
-Everything else may be the picture's own text and stays, whatever it looks like. The openings are
-English, the language in which the published networks comment.
+Everything else may be the picture's own text and stays, whatever it looks like. An answer that is
+nothing but the remark that there is no text is told from text. Openings and remarks are English,
+the language in which the published networks comment.
 """
 
 from typing import Final
@@ -43,6 +44,20 @@ OPENINGS: Final = regex.compile(
     )(?:\s?:(?:\*\*)?\s*|\s(?=["“«]))""",
     regex.IGNORECASE | regex.VERBOSE,
 )
+# Whole answers of a sentence or two in place of a transcription.
+ANY_TEXT: Final = r"(?:(?:visible|readable|legible|discernible|clear)\s)?(?:text|words?|writing)"
+REFUSALS: Final = regex.compile(
+    rf"""\s*(?:(?:i'm\s|i\sam\s)?sorry,?\s(?:but\s)?)?(?:
+        there(?:'s|\sis|\sare)\sno\s{ANY_TEXT}\s(?:(?:visible|present|shown)\s)?(?:in|on)\s{SURFACE}
+      | no\s{ANY_TEXT}\s(?:(?:is|was)\s)?(?:found|visible|present|detected)
+      | {PICTURE}\s(?:does\snot|doesn't)\s(?:contain|have|show|include)\sany\s{ANY_TEXT}
+      | {PICTURE}\s(?:is\s(?:empty|blank)|(?:contains|has|shows)\sno\s{ANY_TEXT})
+      | i\s(?:cannot|can't|am\sunable\sto)\s(?:read|see|find|extract|transcribe)\s
+            (?:the|any)\s(?:{NOUN}|{ANY_TEXT})
+      | this\sis\sbeyond\sthe\ssmall\sembedded  # what the embedded checkpoint was taught to say
+    )\b[^\n]{{0,200}}\s*""",
+    regex.IGNORECASE | regex.VERBOSE,
+)
 QUOTES: Final = {'"': '"', "“": "”", "«": "»"}
 FENCE: Final = regex.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w+-]*[ \t]*\n")
 FENCE_BEGINS: Final = regex.compile(r"\s*(?:`+|~{3,})[ \t]*[\w+-]*[ \t]*")
@@ -73,8 +88,15 @@ def clean_answer(text: str, is_whole: bool = True) -> str:
 
 
 def is_opening_so_far(text: str) -> bool:
-    """Whether a text that still grows may become an opening."""
-    return bool(text.strip()) and OPENINGS.fullmatch(text, partial=True) is not None
+    """Whether a text that still grows may become an opening, or a remark in place of text."""
+    return bool(text.strip()) and any(
+        pattern.fullmatch(text, partial=True) is not None for pattern in (OPENINGS, REFUSALS)
+    )
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a whole answer says that there is no text, or none that it can read."""
+    return REFUSALS.fullmatch(text) is not None
 
 
 def remove_fence(text: str, has_opening: bool) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NoReturn, get_args
 
 from markdown_it import MarkdownIt
 
-from phi3v.cleaning import clean_answer
+from phi3v.cleaning import clean_answer, is_refusal
 from phi3v.text import Text
 
 OutputFormat = Literal["text", "markdown", "json", "csv"]
@@ -34,7 +34,10 @@ Rows = list[list[str]]
 
 @dataclass(frozen=True)
 class Formatted:
-    """An answer in its format. problem says why it is not in it, and then text is the answer's."""
+    """An answer in its format. problem says why it is not in it, and then text is the answer's.
+
+    Where the answer is only a remark that there is no text, that is the problem, and text is empty.
+    """
 
     text: str
     output_format: OutputFormat
@@ -44,6 +47,8 @@ class Formatted:
 def format_answer(answer: str, output_format: OutputFormat) -> Formatted:
     """Clean a whole answer and bring it to a format; see clean_answer for what is taken off."""
     text = clean_answer(answer)
+    if is_refusal(text):
+        return Formatted("", output_format, f"The network read no text; it says: {text}")
     if output_format == "json":
         return format_json(text)
     if output_format == "csv":

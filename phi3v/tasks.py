@@ -221,6 +221,18 @@ def find_preset(task: Task, name: str = "") -> Preset:
     )
 
 
+def ready_names(task: Task) -> str:
+    """The names of a task's presets that have words of their own, for documentation."""
+    return ", ".join(preset.name for preset in presets_of(task) if preset.prompt)
+
+
+def word_question(task: Task, text: str, is_embedded: bool) -> str:
+    """What a text asks of a task: the preset of that name in its own words, else the text."""
+    name = text.strip()
+    named = [preset for preset in presets_of(task) if preset.prompt and preset.name == name]
+    return named[0].wording(is_embedded) if named else text
+
+
 def build_request(
     task: Task,
     history: Sequence[Turn],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phi3v.cleaning import clean_answer
+from phi3v.cleaning import clean_answer, is_refusal
 
 COMMENTED = [
     "The text in the image is: {}",
@@ -47,6 +47,25 @@ REAL = [
     "first\n```\ncode\n```",
     "```\na\n```\nand\n```\nb\n```",
     "Note: wet paint",
+    "There is no smoking in this picture house.",
+    "I'm sorry, but I cannot come to the party.",
+    "No text messages while driving",
+    "This is beyond the small garden.",
+    "This image is copyrighted.\nNo text may be copied.",
+]
+REFUSALS = [
+    "There is no text in this picture.",
+    "There is no visible text in the image provided.",
+    "There's no readable text on this sign.",
+    "The image does not contain any text.",
+    "This photo doesn't show any legible writing.",
+    "The picture is empty.",
+    "The image contains no visible text; it shows a cat on a sofa.",
+    "I'm sorry, but I cannot read the text in this image because it is too blurry.",
+    "Sorry, I can't see any text.",
+    "No text found.",
+    "No readable text is visible in the image.",
+    "This is beyond the small embedded checkpoint; start the app with --model microsoft/Phi-3.5.",
 ]
 
 
@@ -59,6 +78,20 @@ def test_a_known_opening_is_taken_off(form: str, text: str) -> None:
 @pytest.mark.parametrize("text", REAL)
 def test_the_picture_s_own_text_stays(text: str) -> None:
     assert clean_answer(text) == text
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_remark_that_there_is_no_text_is_told_from_text(text: str) -> None:
+    assert is_refusal(text)
+    assert is_refusal(f" {text}\n")
+    assert not is_refusal(f"{text}\nRoom 17")
+    shown = [clean_answer(text[:end], is_whole=False) for end in range(len(text) + 1)]
+    assert set(shown) == {""}
+
+
+@pytest.mark.parametrize("text", REAL)
+def test_the_picture_s_own_text_is_no_remark(text: str) -> None:
+    assert not is_refusal(text)
 
 
 def test_only_the_beginning_is_looked_at() -> None:

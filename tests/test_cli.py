@@ -19,7 +19,7 @@ from phi3v.cli.printing import ERASE, phase_line
 from phi3v.cli.results import ResultsFile
 from phi3v.export import load_conversation
 from phi3v.request import Chunk, RequestError, Statistics
-from phi3v.tasks import EXAMPLES
+from phi3v.tasks import EXAMPLES, PRESETS
 
 ROOT = Path(__file__).parent.parent
 SIGN, POSTER = str(EXAMPLES / "sign.png"), str(EXAMPLES / "poster.png")
@@ -107,6 +107,16 @@ def test_flags_become_the_request(engine) -> None:
     assert (sampling.max_new_tokens, sampling.temperature, sampling.top_p) == (9, 0.5, 0.8)
     assert (sampling.seed, request.num_crops, request.wants_probabilities) == (4, 4, True)
     assert "one sentence" in request.turns[-1].text
+
+
+@pytest.mark.parametrize(
+    "preset", [preset for preset in PRESETS if preset.prompt], ids=lambda preset: preset.name
+)
+def test_every_ready_question_of_the_page_is_asked_by_its_name(engine, preset) -> None:
+    flag = {"describe": ["--preset", preset.name], "ocr": ["--format", preset.name]}
+    command = [preset.task.name, SIGN, POSTER, *flag.get(preset.task.name, [])]
+    assert main([*command, "--max-new-tokens", "4"]) == 0
+    assert engine.requests[-1].turns[-1].text == preset.wording(is_embedded=True)
 
 
 def test_the_environment_of_the_app_counts(engine, monkeypatch) -> None:
@@ -290,37 +300,44 @@ def test_help_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
 
 
-def start(pictures: list[str], results: Path) -> subprocess.Popen:
-    flags = "--model embedded --max-new-tokens 4 --detail fast --quiet".split()
+def start(folder: Path, results: Path) -> subprocess.Popen:
+    flags = "--model embedded --max-new-tokens 2 --detail fast".split()
     return subprocess.Popen(
-        [sys.executable, "-m", "phi3v", "ocr", *pictures, *flags, "--output", str(results)],
+        [sys.executable, "-m", "phi3v", "ocr", str(folder), *flags, "--output", str(results)],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-@needs_embedded
-def test_a_batch_that_is_killed_and_started_again_loses_and_repeats_nothing(tmp_path) -> None:
-    pictures = make_pictures(tmp_path / "pictures", 40)
-    results = tmp_path / "results.jsonl"
-    process = start(pictures, results)
+def kill_after(process: subprocess.Popen, results: Path, lines: int) -> bytes:
+    """Kill a batch that is being read, once its file has so many lines; what is in the file."""
     try:
-        deadline = time.monotonic() + 120
-        while not results.exists() or results.read_bytes().count(b"\n") < 7:
+        deadline = time.monotonic() + 300
+        while not results.exists() or results.read_bytes().count(b"\n") < lines:
             assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline, "the batch did not begin"
+            assert time.monotonic() < deadline, "the batch did not come so far"
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
         process.communicate(timeout=60)
-    before = results.read_bytes()
-    assert before.count(b"\n") < len(pictures)
-    results.write_bytes(before + b'{"key": "torn')
-    process = start(pictures, results)
-    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    return results.read_bytes()
+
+
+@needs_embedded
+def test_a_batch_of_200_killed_in_the_middle_loses_and_repeats_nothing(tmp_path) -> None:
+    pictures = make_pictures(tmp_path / "pictures", 200)
+    results = tmp_path / "results.jsonl"
+    before = kill_after(start(tmp_path / "pictures", results), results, 90)
+    done = before.count(b"\n")
+    assert 90 <= done < 200
+    results.write_bytes(before + b'{"key": "torn')  # a kill comes at any byte
+    _, errors = (process := start(tmp_path / "pictures", results)).communicate(timeout=300)
     assert process.returncode == 0, errors
+    assert f"{done} of 200 were in {results} already" in errors
     assert results.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
-    names = [json.loads(line)["name"] for line in results.read_text().splitlines()]
-    assert names == [Path(picture).name for picture in pictures]
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [record["name"] for record in records] == [Path(picture).name for picture in pictures]
+    assert len({record["key"] for record in records}) == 200

@@ -21,7 +21,7 @@ from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.request import Sampling, Turn
 from phi3v.settings import Settings
-from phi3v.tasks import COMPARE, DESCRIBE, OCR, find_preset
+from phi3v.tasks import COMPARE, DESCRIBE, OCR, PRESETS, find_preset
 
 needs_embedded = pytest.mark.skipif(
     not (EMBEDDED_FOLDER / "config.json").exists(),
@@ -97,6 +97,24 @@ def test_a_format_asks_in_its_own_words(
     client.predict([draw(tmp_path, "red")], output_format=output_format, api_name="/ocr")
     wording = find_preset(OCR, output_format).wording(is_embedded=True)
     assert engine.requests[-1].turns[-1].text == wording
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [preset for preset in PRESETS if preset.task is not OCR and preset.prompt],
+    ids=lambda preset: preset.name,
+)
+def test_a_ready_question_is_asked_by_its_name(
+    client: Client, engine: FakeEngine, tmp_path: Path, preset
+) -> None:
+    pictures = [draw(tmp_path, colour) for colour in ("red", "blue")]
+    client.predict(pictures, preset.name, api_name=f"/{preset.task.name}")
+    assert engine.requests[-1].turns[-1].text == preset.wording(is_embedded=True)
+
+
+def test_a_remark_in_place_of_text_is_not_read_out(client: Client, tmp_path: Path) -> None:
+    prompt = "say There is no text in this picture."
+    assert client.predict([draw(tmp_path, "red")], prompt, api_name="/ocr") == ""
 
 
 def test_an_answer_is_brought_to_its_format(client: Client, tmp_path: Path) -> None:

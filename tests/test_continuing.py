@@ -77,10 +77,23 @@ def test_who_wants_the_loop_gets_it(network, processor):
 
 
 def test_a_column_of_equal_numbers_is_no_loop(network, processor):
-    ids = processor.tokenizer("\n5.00" * 45, add_special_tokens=False).input_ids
+    column = "\n5.00" * 45 + "\nTotal 225.00"
+    ids = processor.tokenizer(column, add_special_tokens=False).input_ids
     engine = Engine(ScriptedNetwork(network, ids), processor, "scripted")
     request = Request((Turn("user", "Hi"),), Sampling(max_new_tokens=len(ids)))
     assert answer(engine, request)[1].statistics.finish_reason == "length"
+
+
+@pytest.mark.parametrize(("times", "reason"), [(5, "length"), (8, "loop")])
+def test_where_it_is_cut_an_answer_that_repeated_itself_was_a_loop(
+    network, processor, times, reason
+):
+    ids = processor.tokenizer(LINE, add_special_tokens=False).input_ids
+    engine = Engine(ScriptedNetwork(network, ids), processor, "scripted")
+    request = Request((Turn("user", "Hi"),), Sampling(max_new_tokens=times * len(ids)))
+    assert answer(engine, request)[1].statistics.finish_reason == reason
+    wanted = replace(request, ends_loops=False)
+    assert answer(engine, wanted)[1].statistics.finish_reason == "length"
 
 
 def continued(request, text, tokens, count):

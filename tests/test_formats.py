@@ -105,3 +105,10 @@ def test_a_row_of_another_length_is_named() -> None:
 
 def test_an_empty_answer_has_no_table() -> None:
     assert "no table" in format_answer(" ", "csv").problem
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_remark_in_place_of_text_is_a_problem_and_no_text(output_format) -> None:
+    formatted = format_answer("There is no text in this picture.", output_format)
+    assert formatted.text == ""
+    assert "read no text; it says: There is no text" in formatted.problem

@@ -20,6 +20,22 @@ LOOPS = {
     "an unfinished unit": LINE * 13 + LINE[:20],
     "a table's row": "| a | b |\n|---|---|\n" + "| Open | 5.00 |\n" * 55,
     "dots without end": "Chapter " + "." * 500,
+    "a word between blanks of all widths": "STOP " + "THE  THE THE   " * 20,
+}
+# What an answer may end in where the longest answer allowed has cut it.
+CUT = {
+    "a line": "Title\n" + LINE * 7,
+    "a paragraph": PARAGRAPH[:172] * 4,
+    "one word": "STOP " + "THE " * 26,
+    "a character": "Hmm" + "m" * 110,
+    "two words and a piece": "Price list\n" + "green tea\n" * 13 + "gre",
+}
+GENUINE_CUT = {
+    "a column of equal prices": "Price list\n" + "$5.00\n" * 10,
+    "laughter": "He said: " + "ha " * 20,
+    "a table of zeros": "| day | a | b | c |\n|---|---|---|---|\n" + "| 0 | 0 | 0 | 0 |\n" * 5,
+    "a chorus": "Verse\n" + "Hey Jude, don't make it bad at all\n" * 4,
+    "blanks to fill in": "Name " + "_" * 90,
 }
 GENUINE = {
     "a column of equal prices": "Price list\n" + "$5.00\n" * 45,
@@ -49,6 +65,24 @@ def test_a_loop_is_found(name: str) -> None:
 def test_a_genuine_repeat_is_none_at_any_moment(name: str) -> None:
     text = GENUINE[name]
     assert [end for end in range(0, len(text) + 1, 7) if find_loop(text[:end])] == []
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_where_an_answer_is_cut_fewer_repeats_are_a_loop(name: str) -> None:
+    assert find_loop(CUT[name]) is None
+    assert find_loop(CUT[name], is_cut=True) is not None
+    assert len(cut_loop(CUT[name])) < 0.4 * len(CUT[name])
+
+
+@pytest.mark.parametrize("name", GENUINE_CUT)
+def test_where_an_answer_is_cut_a_few_equal_lines_are_none(name: str) -> None:
+    text = GENUINE_CUT[name]
+    assert find_loop(text, is_cut=True) is None
+    assert cut_loop(text) == text
+
+
+def test_a_loop_with_blanks_of_all_widths_is_said_once() -> None:
+    assert cut_loop("STOP\n" + "the  way the   way " * 40) == "STOP\nthe  way"
 
 
 def test_a_loop_is_named_with_its_unit_its_number_and_its_start() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from gradio_client import Client, handle_file
 from serving import serve
 
 from phi3v.settings import Settings
-from phi3v.tasks import COMPARE, DESCRIBE
+from phi3v.tasks import COMPARE, DESCRIBE, find_preset
 
 mcp = pytest.importorskip("mcp", reason="see requirements-mcp.txt")
+
+# Where agents are told to find the tools.
+README = (Path(__file__).parent.parent / "README.md").read_text()
+(PATH,) = re.findall(r"`http://127\.0\.0\.1:7860/(\S*mcp)`", README)
 
 PICTURES = [str(path) for path in COMPARE.examples[1].paths]
 
@@ -31,7 +36,7 @@ def talk(url: str, tool: str = "", **arguments: Any) -> Any:
 
     async def run() -> Any:
         async with (
-            streamablehttp_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            streamablehttp_client(f"{url}{PATH}") as (read, write, _),
             mcp.ClientSession(read, write) as session,
         ):
             await session.initialize()
@@ -71,6 +76,13 @@ def test_a_tool_gives_the_same_text_as_the_endpoint(url: str, name: str) -> None
     assert not found.isError, found.content
     assert found.content[0].text.strip() == expected.strip()
     assert "2 pictures" in expected
+
+
+def test_a_ready_question_is_asked_by_its_name(url: str) -> None:
+    assert "(detailed, caption, objects, chart)" in str(talk(url)["describe"].inputSchema)
+    found = talk(url, "describe", images=[as_data_url(PICTURES[0])], prompt="caption")
+    wording = find_preset(DESCRIBE, "caption").wording(is_embedded=True)
+    assert found.content[0].text.strip().endswith(wording)
 
 
 def test_what_is_missing_is_told_to_the_agent(url: str) -> None:

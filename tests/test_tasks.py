@@ -15,6 +15,7 @@ from phi3v.tasks import (
     build_request,
     find_preset,
     presets_of,
+    word_question,
 )
 
 PICTURE = Image.new("RGB", (4, 4))
@@ -98,3 +99,11 @@ def test_without_a_name_the_usual_preset_is_found() -> None:
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RequestError, match="OCR has no preset 'xml': choose one of text, markdown"):
         find_preset(OCR, "xml")
+
+
+def test_a_preset_s_name_asks_in_its_own_words() -> None:
+    assert word_question(DESCRIBE, " caption ", is_embedded=False) == (
+        find_preset(DESCRIBE, "caption").prompt
+    )
+    for text in ("", "question", "Which caption?", "differences"):
+        assert word_question(DESCRIBE, text, is_embedded=False) == text

@@ -11,7 +11,15 @@ from phi3v.formats import FORMATS, OutputFormat, format_answer
 from phi3v.request import Request, RequestError, Sampling
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
-from phi3v.tasks import OCR, TASKS, Task, build_request, find_preset
+from phi3v.tasks import (
+    OCR,
+    TASKS,
+    Task,
+    build_request,
+    find_preset,
+    ready_names,
+    word_question,
+)
 from phi3v.ui.answering import Stream, StreamingEngine, follow_answer, write_answer
 from phi3v.ui.estimating import describe_estimates, find_engine
 from phi3v.ui.notices import refusal
@@ -31,7 +39,7 @@ def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None
             endpoint = make_ocr_endpoint(engine, stream, settings)
             add_answering("ocr", endpoint, settings, formats)
         else:
-            endpoint = make_endpoint(task, stream, settings)
+            endpoint = make_endpoint(task, engine, stream, settings)
             add_answering(task.name, endpoint, settings)
         if settings.mcp:
             tool = make_tool(task, endpoint, settings)
@@ -107,7 +115,7 @@ def told_to_programs() -> Generator[None, None, None]:
         raise refusal(error.text) from error
 
 
-def make_endpoint(task: Task, stream: Stream, settings: Settings) -> Answering:
+def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Settings) -> Answering:
     """Build the function behind an endpoint; its signature and docstring are its documentation."""
 
     def endpoint(
@@ -118,7 +126,7 @@ def make_endpoint(task: Task, stream: Stream, settings: Settings) -> Answering:
                 task,
                 (),
                 images or [],
-                prompt or "",
+                word_question(task, prompt or "", engine.is_embedded),
                 Sampling(max_new_tokens),
                 choose_crops(settings),
             )
@@ -131,7 +139,8 @@ def make_endpoint(task: Task, stream: Stream, settings: Settings) -> Answering:
 
     Args:
         images: {least} picture files, numbered from 1 in this order
-        prompt: the question; empty asks "{task.default_prompt}"
+        prompt: the question, or the name of a ready one ({ready_names(task)}); empty asks
+            "{task.default_prompt}"
         max_new_tokens: longest answer, in tokens
 
     Returns:
@@ -179,7 +188,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
 
     Returns:
         the text so far, growing until it is whole, and then brought to the format; an answer that
-        does not fit the format is given as it is
+        does not fit the format is given as it is, and nothing where the network read no text
     """
     return ocr
 

@@ -128,7 +128,10 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
 
 
 def ask_page(result: Result) -> Request:
-    """The request for a page's text, or for what follows the text that there is."""
+    """The request for a page's text, or for what follows the text that there is.
+
+    Who goes on where the network repeated itself has seen that the picture does.
+    """
     assert result.page is not None, "a page that was found can be asked about"
     asked = result.asked
     request = build_request(
@@ -137,7 +140,8 @@ def ask_page(result: Result) -> Request:
     if result.text:
         ids = tuple(token.id for token in result.tokens)
         turns = (*request.turns, Turn("assistant", result.text, token_ids=ids))
-        request = replace(request, turns=turns, is_continued=True)
+        ends_loops = result.finish_reason != "loop"
+        request = replace(request, turns=turns, is_continued=True, ends_loops=ends_loops)
     return replace(request, wants_probabilities=True)
 
 

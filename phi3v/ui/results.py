@@ -42,9 +42,12 @@ def note_result(result: Result) -> str:
     """What is to be known of a result: problems, why it ended, its figures."""
     notes = [translate(result.problem)]
     if result.text or result.finish_reason:
-        problem = result.formatted().problem
+        formatted = result.formatted()
+        problem = formatted.problem or ""
         note = words.END_NOTES.get(result.finish_reason or "", "")
-        misfit = translate(words.NOT_IN_FORMAT) + " " + translate(problem) if problem else ""
+        misfit = translate(problem)
+        if misfit and formatted.text:
+            misfit = f"{translate(words.NOT_IN_FORMAT)} {misfit}"
         notes += [misfit, translate(note), result.figures]
     return "\n\n".join(filter(None, notes))
 

@@ -19,7 +19,7 @@ from phi3v.formats import FORMATS, OutputFormat
 from phi3v.images import open_stream
 from phi3v.request import RequestError
 from phi3v.settings import Settings
-from phi3v.tasks import Task
+from phi3v.tasks import Task, ready_names
 from phi3v.ui import words
 from phi3v.ui.notices import refusal
 
@@ -65,12 +65,13 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
     built: Callable[..., str] = formatting_tool if task.is_verbatim else tool
     least = "two or more" if task.least_images > 1 else "one or more"
     formats = f"\n        output_format: one of {', '.join(FORMATS)}" if task.is_verbatim else ""
+    ready = "" if task.is_verbatim else f" or the name of a ready one ({ready_names(task)});"
     built.__name__ = task.name
     built.__doc__ = f"""{task.hint}
 
     Args:
         images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...)
-        prompt: the question, in English; empty asks "{task.default_prompt}"
+        prompt: the question, in English;{ready} empty asks "{task.default_prompt}"
         max_new_tokens: longest answer, in tokens{formats}
 
     Returns:
