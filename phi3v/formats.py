@@ -18,7 +18,6 @@ from markdown_it import MarkdownIt
 from phi3v.cleaning import clean_answer, is_refusal
 from phi3v.text import Text
 
-NO_TEXT: Final = "The network read no text; it says: {says}"
 OutputFormat = Literal["text", "markdown", "json", "csv"]
 FORMATS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
 SUFFIXES: Final[dict[OutputFormat, str]] = {
@@ -49,7 +48,8 @@ def format_answer(answer: str, output_format: OutputFormat) -> Formatted:
     """Clean a whole answer and bring it to a format; see clean_answer for what is taken off."""
     text = clean_answer(answer)
     if is_refusal(text):
-        return Formatted("", output_format, Text(NO_TEXT, says=text))
+        problem = Text("The network read no text; it says: {says}", says=text)
+        return Formatted("", output_format, problem)
     if output_format == "json":
         return format_json(text)
     if output_format == "csv":
