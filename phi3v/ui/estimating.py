@@ -114,6 +114,8 @@ def describe_estimate(estimate: Estimate) -> str:
     lines = [describe_picture(*pair) for pair in enumerate(estimate.pictures, 1)]
     room, context = max(0, estimate.room), estimate.context_length
     whole = words.request_takes(estimate.prompt_tokens, estimate.max_new_tokens, room, context)
+    megabytes = round(estimate.cache_bytes / 1e6) or 1
+    whole = f"{whole}; {words.MEMORY_TAKES.format(megabytes=megabytes)}"
     first, most = estimate.first_token_seconds, estimate.most_seconds
     if first is not None and most is not None:
         whole = f"{whole}; {words.time_takes(first, most)}"
