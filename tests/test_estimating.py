@@ -7,11 +7,12 @@ import pytest
 from fake_engine import FakeEngine, MeasuredEngine
 from PIL import Image
 
-from phi3v.request import Statistics, Turn
+from phi3v.estimate import estimate_request
+from phi3v.request import Request, Statistics, Turn
 from phi3v.tasks import COMPARE, DESCRIBE, OCR, presets_of
 from phi3v.ui.conversation import Chat
 from phi3v.ui.details import name_details
-from phi3v.ui.estimating import draw_crops, show_estimate
+from phi3v.ui.estimating import describe_estimate, draw_crops, show_estimate
 from phi3v.ui.presets import word_preset
 
 
@@ -39,6 +40,13 @@ def test_each_picture_s_crops_and_tokens_are_told(engine, picture) -> None:
     assert "of the context's 3000 stay free" in text
     assert switch.visible
     assert not crops.visible
+
+
+def test_the_memory_of_a_question_is_told(engine, picture) -> None:
+    estimate = estimate_request(Request((Turn("user", "", (picture,)),), num_crops=4), engine)
+    told = describe_estimate(replace(estimate, cache_bytes=512_400_000))
+    assert "about 512 MB of memory" in told
+    assert "about 1 MB of memory" in describe_estimate(replace(estimate, cache_bytes=400))
 
 
 def test_what_will_not_fit_is_told_with_what_to_change(engine, picture) -> None:

@@ -15,6 +15,7 @@ from phi3v.model.image_processing import CROP_SIZE, fit_within_crops
 from phi3v.request import Request, RequestError, Sampling, Turn
 from phi3v.starting import StartingEngine
 from phi3v.tasks import Task
+from phi3v.text import Text
 from phi3v.ui import words
 from phi3v.ui.answering import StreamingEngine
 from phi3v.ui.conversation import Chat, keep_shown, pick_new, pictures_of
@@ -120,7 +121,9 @@ def describe_estimate(estimate: Estimate) -> str:
         estimate.prompt_tokens, estimate.max_new_tokens, room, context, seconds
     )
     problem = [words.does_not_fit(estimate.problem)] if estimate.problem else []
-    return "\n\n".join(["  \n".join(lines), *map(translate, [whole, *problem])])
+    memory = Text(words.MEMORY_TAKES, megabytes=round(estimate.cache_bytes / 1e6) or 1)
+    figures = f"{translate(whole)} {translate(memory)}"
+    return "\n\n".join(["  \n".join(lines), figures, *map(translate, problem)])
 
 
 def describe_picture(number: int, picture: PictureEstimate) -> str:
