@@ -19,7 +19,7 @@ MAKERS = {"Text", "RequestError"}
 # Names, and what consists of nothing but values and signs.
 UNTRANSLATED = {words.TITLE, words.ADDRESS_HINT, words.TURNS, "Markdown"}
 
-TRANSLATIONS = [language for code, language in find_languages().items() if code != ENGLISH]
+TRANSLATIONS = [language for code, language in find_languages().items() if code != ENGLISH.code]
 
 
 def texts_in(value: object) -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_without_sizes_nothing_is_said(picture) -> None:
 def test_a_number_of_crops_of_one_s_own_is_a_choice_too() -> None:
     values = [value for _, value in name_details("auto")]
     assert values == ["1", "4", "16", "auto"]
-    assert name_details(9)[-1] == ("9 crops", "9")
+    assert name_details(9)[-1] == ("9", "9")
 
 
 @pytest.mark.parametrize("task", [DESCRIBE, OCR, COMPARE], ids=lambda task: task.name)

@@ -18,8 +18,8 @@ TALK = Chat((ASKED, ANSWERED))
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the page would have shown."""
     shown: list[str] = []
-    monkeypatch.setattr(gr, "Warning", shown.append)
-    monkeypatch.setattr(gr, "Info", shown.append)
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
+    monkeypatch.setattr(gr, "Info", lambda text, **_: shown.append(text))
     return shown
 
 

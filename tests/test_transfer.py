@@ -23,8 +23,8 @@ SETTINGS = (64, 0.0, 1.0, 7, "4")
 def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What the page would have shown."""
     shown: list[str] = []
-    monkeypatch.setattr(gr, "Warning", shown.append)
-    monkeypatch.setattr(gr, "Info", shown.append)
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
+    monkeypatch.setattr(gr, "Info", lambda text, **_: shown.append(text))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     return shown
 

@@ -32,6 +32,7 @@ from phi3v.ui.conversation import (
     to_messages,
 )
 from phi3v.ui.events import check_question, give_answer
+from phi3v.ui.languages import ENGLISH
 from phi3v.ui.page import note_model
 from phi3v.ui.pictures import add_from_address, check_pictures
 
@@ -43,7 +44,7 @@ ANSWERED = Turn("assistant", "That.")
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the page would have shown as warnings."""
     shown: list[str] = []
-    monkeypatch.setattr(gr, "Warning", shown.append)
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
     return shown
 
 
@@ -325,7 +326,8 @@ def test_a_gpu_is_asked_for_longer_for_more_pictures_and_tokens() -> None:
     short = Request((Turn("user", "?", (picture,)),), Sampling(max_new_tokens=64))
     long = Request((Turn("user", "?", (picture,) * 4),), Sampling(max_new_tokens=512))
     longest = Request((Turn("user", "?", (picture,) * 9),), Sampling(max_new_tokens=9999))
-    assert [estimate_seconds(request) for request in (short, long, longest)] == [15, 44, 120]
+    seconds = [estimate_seconds(request, ENGLISH) for request in (short, long, longest)]
+    assert seconds == [15, 44, 120]
 
 
 def test_on_a_space_a_gpu_is_lent_for_each_answer_and_nothing_else() -> None:
@@ -333,9 +335,9 @@ def test_on_a_space_a_gpu_is_lent_for_each_answer_and_nothing_else() -> None:
 
     def on_gpu(duration):
         def decorate(function):
-            def wrapper(request):
+            def wrapper(*arguments):
                 # A Space sends both through a pipe to the process that has the GPU.
-                for chunk in function(pickle.loads(pickle.dumps(request))):
+                for chunk in function(*pickle.loads(pickle.dumps(arguments))):
                     yield pickle.loads(pickle.dumps(chunk))
 
             lent.append(duration)

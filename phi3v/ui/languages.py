@@ -17,7 +17,6 @@ from gradio.context import LocalContext
 from phi3v.text import Text
 
 CATALOGS: Final = Path(__file__).parent / "catalogs"
-ENGLISH: Final = "en"
 # Unicode's marks around a part whose direction is its own.
 FIRST_STRONG_ISOLATE: Final = "\u2068"
 POP_ISOLATE: Final = "\u2069"
@@ -39,11 +38,16 @@ class Language:
     gradio: Mapping[str, str] = field(default_factory=dict)
 
 
+ENGLISH: Final = Language("en", "English")
+
+
 @cache
 def find_languages() -> dict[str, Language]:
     """All languages by their codes, English first."""
-    catalogs = {file.stem: tomllib.loads(file.read_text()) for file in sorted(CATALOGS.iterdir())}
-    return {ENGLISH: Language(ENGLISH, "English")} | {
+    catalogs = {
+        file.stem: tomllib.loads(file.read_text("utf-8")) for file in sorted(CATALOGS.iterdir())
+    }
+    return {ENGLISH.code: ENGLISH} | {
         code: Language(code=code, **catalog) for code, catalog in catalogs.items()
     }
 
@@ -54,7 +58,7 @@ def choose_language(chosen: str, accepted: str) -> Language:
     for code in (chosen, *rank(accepted)):
         if code in languages:
             return languages[code]
-    return languages[ENGLISH]
+    return ENGLISH
 
 
 def rank(accepted: str) -> list[str]:
@@ -71,7 +75,7 @@ def rank(accepted: str) -> list[str]:
 def language_of(request: Any) -> Language:
     """Who asks reads this; gradio's requests and starlette's both have cookies and headers."""
     if request is None:  # nobody asks: the page is being built
-        return find_languages()[ENGLISH]
+        return ENGLISH
     return choose_language(
         request.cookies.get(COOKIE, ""), request.headers.get("accept-language", "")
     )

@@ -46,9 +46,9 @@ CSS: Final = """
 .languages [aria-current] { font-weight: 600; color: var(--body-text-color); }
 .who { min-height: 3em; }
 /* What people and the network write has its own direction, paragraph by paragraph. */
-.gradio-container :is(textarea, input:not([type="range"], [role="combobox"]), .message, .written)
-:is(p, li, td, th, h1, h2, h3, h4), .gradio-container :is(textarea, input)::placeholder,
-.gradio-container :is(textarea, input:not([type="range"], [role="combobox"])) {
+.gradio-container :is(textarea, input:not([type="range"], [role="combobox"])),
+.gradio-container :is(textarea, input)::placeholder,
+.gradio-container :is(.message, .written) :is(p, li, td, th, h1, h2, h3, h4) {
   unicode-bidi: plaintext; text-align: start;
 }
 .gradio-container td div { unicode-bidi: plaintext; }
@@ -163,7 +163,7 @@ def localize_page(page: bytes, language: Language) -> bytes:
 
 def localize_json(config: bytes, language: Language) -> bytes:
     """The configuration of a page in a language, fit to stand in a page's script."""
-    if language.code == ENGLISH:
+    if language == ENGLISH:
         return config
     found = json.loads(config)
     for component in found.get("components", []):
