@@ -59,12 +59,13 @@ def lay_out_comparison() -> CompareView:
         format="png",  # what is seen is what was measured
         type="filepath",
         height=300,
-        max_height=300,
+        max_height=272,  # the label stands above it
         buttons=["fullscreen"],
         elem_classes="slider",
     )
     changes = gr.Image(
         label=words.CHANGES,
+        alt_text=words.CHANGES,  # it names the button that the picture is
         interactive=False,
         format="png",
         height=300,
@@ -115,12 +116,13 @@ def compare_shown(
         return task, *pickers, words.COMPARE_EMPTY, *empty
     verdict, slider, changes = compare_pair(files, *pair)
     names = [words.picture_name(i + 1) for i in pair]
+    changed = words.changes_label(*names)
     return (
         task,
         *pickers,
         verdict,
         gr.ImageSlider(slider, label=words.slider_label(*names)),
-        gr.Image(changes, label=words.changes_label(*names)),
+        gr.Image(changes, label=changed, alt_text=changed),
     )
 
 

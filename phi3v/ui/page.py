@@ -15,7 +15,7 @@ from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect
-from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.layout import CSS, HEAD, lay_out_tab
 from phi3v.ui.pictures import follow_pictures_after
 from phi3v.ui.presets import connect_presets
 from phi3v.ui.reading_events import connect_reading
@@ -89,6 +89,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "pwa": False,
         "theme": make_theme(),
         "css": CSS,
+        "head": HEAD,
     }
 
 
@@ -113,6 +114,11 @@ def make_theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_hover_dark="*primary_800",
+        link_text_color_visited="*secondary_600",
+        link_text_color_dark="*secondary_300",
+        link_text_color_hover_dark="*secondary_200",
+        link_text_color_active_dark="*secondary_300",
+        link_text_color_visited_dark="*secondary_300",
     )
 
 
