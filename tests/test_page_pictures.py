@@ -64,3 +64,11 @@ def test_a_private_address_is_told_and_stays_in_its_box(page: Page) -> None:
     address.press("Enter")
     expect(page.get_by_text("127.0.0.1 is not on the public internet")).to_be_visible()
     expect(address).to_have_value("http://127.0.0.1/x.png")
+
+
+def test_the_keyboard_reaches_no_button_that_does_nothing(page: Page, red: Path) -> None:
+    upload(page, red)
+    outer = page.locator(".pictures:visible button:has(button)")
+    expect(outer).to_have_attribute("tabindex", "-1")
+    with page.expect_file_chooser():
+        outer.locator("button").press("Enter")

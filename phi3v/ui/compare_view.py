@@ -61,12 +61,13 @@ def lay_out_comparison() -> CompareView:
         format="png",  # what is seen is what was measured
         type="filepath",
         height=300,
-        max_height=300,
+        max_height=272,  # the label stands above it
         buttons=["fullscreen"],
         elem_classes="slider",
     )
     changes = gr.Image(
         label=compare_words.CHANGES,
+        alt_text=compare_words.CHANGES,  # it names the button that the picture is
         interactive=False,
         format="png",
         height=300,
@@ -118,12 +119,13 @@ def compare_shown(
         return task, *pickers, translate(compare_words.EMPTY), *empty
     verdict, slider, changes = compare_pair(files, *pair)
     names = [words.picture_name(i + 1) for i in pair]
+    changed = translate(compare_words.changes_label(*names))
     return (
         task,
         *pickers,
         translate(verdict),
         gr.ImageSlider(slider, label=translate(compare_words.slider_label(*names))),
-        gr.Image(changes, label=translate(compare_words.changes_label(*names))),
+        gr.Image(changes, label=changed, alt_text=changed),
     )
 
 

@@ -22,16 +22,41 @@ CSS = """
 .pictures:has(> .source-selection) { display: flex; flex-direction: column; }
 .pictures > .upload-wrapper, .pictures > .upload-wrapper ~ .wrap { flex: 1; min-height: 0; }
 .pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
-/* Its label would lie on the first picture. */
-.pictures .grid-container { margin-top: var(--size-6); }
+/* Their labels would lie on the first picture, and on what is seen in the comparison. */
+.pictures .grid-container, .crops .grid-container { margin-top: var(--size-6); }
+.block.slider, .block.changes { display: flex; flex-direction: column; }
+.block.slider > label.float, .block.changes > label.float {
+  position: static;
+  align-self: flex-start;
+}
+.block.slider > :last-child, .block.changes > .image-container { flex: 1; min-height: 0; }
 /* As large as on the slider above it. */
 .block.changes .image-frame img { width: 100%; height: 100%; object-fit: contain; }
 /* The file input inside a button would be a control inside a control. */
 .pictures button input[type="file"] { display: none; }
+/* Four buttons in a row of a telephone. */
+@media (max-width: 480px) {
+  .row > button.md { font-size: var(--text-sm); padding-inline: var(--size-1); }
+}
+/* The accent's usual shade is too faint for text on white. */
+button[role="tab"].selected { color: var(--primary-700); }
+.dark button[role="tab"].selected { color: var(--primary-400); }
 /* It offers to record videos, which no task takes. */
 .pictures [aria-label="Record video from camera"], .pictures [aria-label="common.video"] {
   display: none;
 }
+"""
+# Gradio puts its upload button into a second button that does nothing: for the keyboard and for
+# screen readers that one is a mere group around it.
+HEAD = """
+<script>
+new MutationObserver(() => {
+  for (const outer of document.querySelectorAll("button:has(button):not([role])")) {
+    outer.role = "group";
+    outer.tabIndex = -1;
+  }
+}).observe(document, { childList: true, subtree: true });
+</script>
 """
 
 
@@ -168,6 +193,7 @@ def lay_out_estimate() -> tuple[gr.Textbox, gr.Markdown, gr.Checkbox, gr.Gallery
         object_fit="contain",
         visible=False,
         buttons=["fullscreen"],
+        elem_classes="crops",
     )
     return typed, estimate, shows_crops, crops
 

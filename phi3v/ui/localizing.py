@@ -21,7 +21,7 @@ from phi3v.ui.languages import COOKIE, ENGLISH, Language, find_languages, langua
 CONFIG: Final = b"window.gradio_config = "
 CONFIG_PATHS: Final = ("/config", "/config/")
 # Properties of components whose texts people read.
-READ: Final = ("label", "info", "placeholder", "value", "submit_btn", "headers")
+READ: Final = ("label", "alt_text", "info", "placeholder", "value", "submit_btn", "headers")
 # Gradio's own words follow the navigator. A page within another site's, as on a hosted Space, may
 # keep only cookies that say so.
 HEAD: Final = """<head><script>

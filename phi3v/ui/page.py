@@ -18,7 +18,7 @@ from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
 from phi3v.ui.events import connect
 from phi3v.ui.languages import find_languages, translate
-from phi3v.ui.layout import CSS, lay_out_tab
+from phi3v.ui.layout import CSS, HEAD, lay_out_tab
 from phi3v.ui.localizing import CSS as DIRECTIONS
 from phi3v.ui.localizing import Localizing, lay_out_switch
 from phi3v.ui.pictures import follow_pictures_after
@@ -103,6 +103,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "pwa": False,
         "theme": make_theme(),
         "css": CSS + DIRECTIONS,
+        "head": HEAD,
         "app_kwargs": {"middleware": [Middleware(Localizing)]},
         "i18n": gr.I18n(
             **{code: dict(language.gradio) for code, language in find_languages().items()}
@@ -131,6 +132,11 @@ def make_theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_hover_dark="*primary_800",
+        link_text_color_visited="*secondary_600",
+        link_text_color_dark="*secondary_300",
+        link_text_color_hover_dark="*secondary_200",
+        link_text_color_active_dark="*secondary_300",
+        link_text_color_visited_dark="*secondary_300",
     )
 
 
