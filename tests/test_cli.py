@@ -334,7 +334,7 @@ def test_a_batch_of_200_killed_in_the_middle_loses_and_repeats_nothing(tmp_path)
     done = before.count(b"\n")
     assert 90 <= done < 200
     results.write_bytes(before + b'{"key": "torn')  # a kill comes at any byte
-    _, errors = (process := start(tmp_path / "pictures", results)).communicate(timeout=300)
+    _, errors = (process := start(tmp_path / "pictures", results)).communicate(timeout=600)
     assert process.returncode == 0, errors
     assert f"{done} of 200 were in {results} already" in errors
     assert results.read_bytes().startswith(before[: before.rfind(b"\n") + 1])

@@ -143,6 +143,19 @@ def test_a_loop_is_shown_once_with_a_note(files) -> None:
     assert result.can_go_on
 
 
+def test_who_goes_on_after_a_loop_gets_what_repeats(files) -> None:
+    engine = LoopingEngine()
+    reading = read(engine, files[2:])[-1].reading
+    list(go_on(make_stream(engine, None), reading, 0))
+    assert [request.ends_loops for request in engine.requests] == [True, False]
+
+
+def test_a_remark_in_place_of_text_is_a_note(engine, files) -> None:
+    (result,) = read(engine, files[2:], "say There is no text in this picture.")[-1].reading.results
+    assert result.formatted().text == ""
+    assert note_result(result).startswith("The network read no text; it says: There is no text")
+
+
 def test_words_below_the_threshold_are_marked(engine, files) -> None:
     (result,) = read(engine, files[2:], "say one two three four five")[-1].reading.results
     spans, line = mark_words(result, 0.5)
