@@ -54,7 +54,7 @@ def test_a_removed_picture_leaves_the_chat(page: Page, tmp_path: Path) -> None:
     ask(page, "Sizes?")
     expect(figures(page)).to_contain_text("complete")
     page.get_by_label("Delete image").first.click()
-    expect(page.get_by_text("taken out of the conversation too")).to_be_visible()
+    expect(page.get_by_text("taken out of the conversation too").first).to_be_visible()
     expect(messages(page).first).to_have_text("Image 1\nSizes?", use_inner_text=True)
 
 
