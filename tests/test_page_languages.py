@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 # What is called so in every language, and what the tests themselves put into the page.
 NAMES = set(
     "Phi Vision English OCR GPU JSON CSV PDF Markdown Top p seed API MB GB x zip https fake cpu "
-    "float32 log KB B png dot name python app py model microsoft vision instruct".split()
+    "float32 log KB B png pdf dot name python app py model microsoft vision instruct".split()
 )
 # The network is asked in English, and answers so; code is code.
 ENGLISH_PARTS = ".message, .dataset td, table td.textbox, code, .languages, .file-preview, .result"

@@ -44,11 +44,10 @@ ENGLISH: Final = Language("en", "English")
 @cache
 def find_languages() -> dict[str, Language]:
     """All languages by their codes, English first."""
-    catalogs = {
-        file.stem: tomllib.loads(file.read_text("utf-8")) for file in sorted(CATALOGS.iterdir())
-    }
+    files = sorted(CATALOGS.glob("*.toml"))
     return {ENGLISH.code: ENGLISH} | {
-        code: Language(code=code, **catalog) for code, catalog in catalogs.items()
+        file.stem: Language(code=file.stem, **tomllib.loads(file.read_text("utf-8")))
+        for file in files
     }
 
 
