@@ -50,14 +50,18 @@ def made_in(file: Path) -> Iterator[str]:
                 yield first.value
 
 
-def find_texts() -> set[str]:
-    """The English templates of all that the page can say."""
-    files = [
+def files_of_the_page() -> list[Path]:
+    """The sources of what the page can say."""
+    return [
         file
         for file in PACKAGE.rglob("*.py")
         if not ENGLISH_ONLY & set(file.relative_to(PACKAGE).parts)
     ]
-    texts = {text for file in files for text in made_in(file)}
+
+
+def find_texts() -> set[str]:
+    """The English templates of all that the page can say."""
+    texts = {text for file in files_of_the_page() for text in made_in(file)}
     texts |= {*constants_of(words), *constants_of(compare_words)}
     texts |= {text for task in TASKS for text in (task.title, task.hint)}
     texts |= {preset.title for preset in PRESETS}
@@ -90,6 +94,19 @@ def test_a_translation_takes_the_values_of_its_template(language: Language) -> N
         assert fields_of(translation) == fields_of(template), template
         assert translation.count("**") == template.count("**"), template
         assert translation.strip() == translation, template
+
+
+def test_no_text_is_filled_in_where_no_language_can_change_it() -> None:
+    """checkpoint.py's own end the app before there is a page."""
+    filled = [
+        f"{file.name}:{call.lineno}"
+        for file in files_of_the_page()
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.args
+        if call.func.id in MAKERS and isinstance(call.args[0], ast.JoinedStr)
+        if file.name != "checkpoint.py"
+    ]
+    assert filled == []
 
 
 def test_hebrew_and_persian_are_there_and_written_from_the_right() -> None:
