@@ -1,7 +1,8 @@
 """Takes the README's pictures of the page: `python assets/take_screenshot.py` (needs a Chromium).
 
-One of the Compare tab as assets/screenshot.png, and every tab, wide and narrow, light and dark, in
-assets/screenshots: an example of each, answered by the embedded network.
+The Compare tab as assets/screenshot.png, and in assets/screenshots every tab, from the left and
+from the right (English, Hebrew), wide and narrow, light and dark, with the embedded network's
+answers.
 """
 
 import io
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -18,56 +19,75 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from serving import serve  # noqa: E402
 
 from phi3v import load  # noqa: E402
+from phi3v.tasks import EXAMPLES, TASKS  # noqa: E402
+from phi3v.ui import words  # noqa: E402
+from phi3v.ui.languages import Language, find_languages, translate  # noqa: E402
 
 TARGET = ROOT / "assets" / "screenshot.png"
 FOLDER = ROOT / "assets" / "screenshots"
 MILLISECONDS = 1000
 WIDTHS = {"wide": 1600, "narrow": 390}
-# The example that each tab shows.
-EXAMPLES = {
-    "Describe": "What do you see?",
-    "OCR": "What does it say?",
-    "Compare": "What are the differences",
-}
+LANGUAGES = ("en", "he")
+SCHEMES = ("light", "dark")
+DESCRIBED, COMPARED = "What do you see?", "What are the differences"
+PAGES = [EXAMPLES / "receipt.png", EXAMPLES / "poster.png"]
 
 
 def main() -> None:
-    """Serve the page, talk, take the pictures."""
+    """Take the pictures that are committed."""
     FOLDER.mkdir(exist_ok=True)
-    with serve(load("embedded")) as url, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        for scheme in ("light", "dark"):
-            take_tabs(chromium, url, scheme)
+        take_all(chromium, FOLDER)
         chromium.close()
-    shutil.copyfile(FOLDER / "compare-wide-light.png", TARGET)
+    shutil.copyfile(FOLDER / "compare-wide-light-en.png", TARGET)
 
 
-def take_tabs(chromium: Browser, url: str, scheme: str) -> None:
-    """Take every tab in one colour scheme, at each width."""
-    page = chromium.new_page(color_scheme=scheme)
-    page.set_default_timeout(300 * MILLISECONDS)
-    page.goto(url)
-    for tab, question in EXAMPLES.items():
+def take_all(chromium: Browser, folder: Path) -> None:
+    """Serve the page, and take every tab in every look."""
+    with serve(load("embedded")) as url:
+        for language in map(find_languages().get, LANGUAGES):
+            assert language is not None
+            for scheme in SCHEMES:
+                page = chromium.new_page(color_scheme=scheme, locale=language.code)
+                page.set_default_timeout(300 * MILLISECONDS)
+                expect.set_options(timeout=300 * MILLISECONDS)
+                page.goto(url)
+                take_tabs(page, language, folder, f"{scheme}-{language.code}")
+                page.close()
+
+
+def take_tabs(page: Page, language: Language, folder: Path, look: str) -> None:
+    """Take every tab in one look, at each width."""
+    for task in TASKS:
         page.set_viewport_size({"width": WIDTHS["wide"], "height": 900})
-        show_example(page, tab, question)
+        page.get_by_role("tab", name=translate(task.title, language), exact=True).click()
+        fill_tab(page, task.name, language)
+        page.mouse.move(0, 0)
         for width, pixels in WIDTHS.items():
             page.set_viewport_size({"width": pixels, "height": 900})
             page.wait_for_timeout(MILLISECONDS)  # until everything has found its place
-            save(page, FOLDER / f"{tab.lower()}-{width}-{scheme}.png")
-    page.close()
+            save(page, folder / f"{task.name}-{width}-{look}.png")
 
 
-def show_example(page: Page, tab: str, question: str) -> None:
-    """Open a tab and let an example be answered."""
-    page.get_by_role("tab", name=tab).click()
-    page.locator("tr:visible").filter(has_text=question).first.click()
-    page.locator(".block.figures:visible").filter(has_text="complete").wait_for()
-    if tab == "Compare":
-        page.locator(".block.verdict").filter(has_text="Image 2").wait_for()
+def fill_tab(page: Page, name: str, language: Language) -> None:
+    """Let the tab that is open show what it is for."""
+    if name == "ocr":
+        page.locator(".block:visible input[type=file]").first.set_input_files(PAGES)
+        expect(page.locator(".file-preview:visible tr.file")).to_have_count(len(PAGES))
+        page.locator("button:visible", has_text=translate(words.READ, language)).first.click()
+        done = translate(words.all_read(len(PAGES), 0), language)
+        expect(page.locator(".prose.reading-progress")).to_contain_text(done)
+        return
+    asked = DESCRIBED if name == "describe" else COMPARED
+    page.locator("tr:visible").filter(has_text=asked).first.click()
+    complete = translate(words.REASONS["end"], language)
+    page.locator(".block.figures:visible").filter(has_text=complete).wait_for()
+    if name == "compare":
+        page.locator(".block.verdict").filter(has_text="2").wait_for()
         page.locator(".changes img").wait_for()
-    page.mouse.move(0, 0)
 
 
 def save(page: Page, path: Path) -> None:
