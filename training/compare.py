@@ -134,7 +134,7 @@ def draw_anything(rng: random.Random, held_out: bool) -> tuple[Picture, str]:
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
     """A pair of pictures; the answer names what each shows, and says so when they are identical."""
     roll = rng.random()
-    if roll < 0.45:
+    if roll < 0.3:
         pictures, names = compare_shapes(rng)
     elif roll < 0.85:
         pictures, names = compare_text(rng, held_out)
