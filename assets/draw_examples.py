@@ -51,7 +51,7 @@ def draw_revenue() -> Image.Image:
 def draw_book() -> Image.Image:
     """The cover of a book."""
     image, pen = new_picture(NIGHT)
-    write(pen, 110, "ALONE", 52, PAPER)
+    write(pen, 110, "ALONE", 42, PAPER)
     write(pen, 240, "Morgan Maxwell", 36, PAPER, "DejaVuSans")
     return image
 
@@ -59,8 +59,15 @@ def draw_book() -> Image.Image:
 def draw_lines(first: str, second: str, colour: str, background: str) -> Image.Image:
     """Two lines of large letters."""
     image, pen = new_picture(background)
-    write(pen, 120, first, 52, colour)
-    write(pen, 216, second, 52, colour)
+    write(pen, 120, first, 42, colour)
+    write(pen, 216, second, 42, colour)
+    return image
+
+
+def draw_word(word: str) -> Image.Image:
+    """A sign with one word."""
+    image, pen = new_picture()
+    write(pen, 168, word, 44)
     return image
 
 
@@ -115,8 +122,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "book": draw_book,
     "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW),
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
-    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
-    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
+    "shop-open": lambda: draw_word("OPEN"),
+    "shop-closed": lambda: draw_word("CLOSED"),
     "table": draw_table,
     "receipt": draw_receipt,
     "garden": draw_garden,

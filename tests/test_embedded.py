@@ -109,9 +109,6 @@ def test_the_colour_and_shape_of_one_thing_are_told(engine):
     assert right >= 0.9 * COUNT
 
 
-@pytest.mark.xfail(
-    reason="the target; the shipped weights reach 0.78 to 0.84: shapes, and half of the words"
-)
 def test_the_thing_that_differs_between_two_pictures_is_named(engine):
     rng = random.Random(11)
     right = 0

@@ -60,7 +60,6 @@ def test_a_book_s_title_and_author_are_read(model, processor):
     assert "ALONE" in response
 
 
-@pytest.mark.xfail(reason="the embedded checkpoint does not read every letter of it yet")
 def test_the_difference_between_two_pictures_is_named(model, processor):
     response = run_tutorial(model, processor, DIFFERENCE)
     assert "OPEN" in response

@@ -23,6 +23,7 @@ class Stage:
     warmup: int = 50
     decay: float = 0.5
     final: float = 0.02
+    average: float = 0.0
     naming: float = 0.3
     pages: int = 0
     drills: int = 0

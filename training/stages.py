@@ -107,6 +107,7 @@ class Training:
         self.stage_index, self.step = 0, 0
         self.optimizers: list[torch.optim.Optimizer] = []
         self.loaded: list[dict] | None = None
+        self.began: dict[str, Tensor] = {}  # the weights at the stage's beginning
         self.stopping = False
         if (folder / "state.pt").exists():
             self.resume()
@@ -126,6 +127,7 @@ class Training:
         state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
         self.trainee.load_state_dict(state["trainee"])
         self.stage_index, self.step = state["stage_index"], state["step"]
+        self.began = state["began"]
         self.loaded = state["optimizers"]
 
     def save(self) -> None:
@@ -135,6 +137,7 @@ class Training:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "stage_index": self.stage_index,
             "step": self.step,
+            "began": self.began,
         }
         temporary = self.folder / "state.new"
         torch.save(state, temporary)
@@ -153,10 +156,19 @@ class Training:
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
         while self.stage_index < len(self.config.stages):
-            self.run_stage(self.config.stages[self.stage_index], workers)
+            stage = self.config.stages[self.stage_index]
+            self.run_stage(stage, workers)
+            self.average(stage.average)
             self.stage_index, self.step, self.loaded = self.stage_index + 1, 0, None
             self.optimizers = []
             self.save()
+
+    def average(self, share: float) -> None:
+        """Mix the weights at the stage's beginning into those at its end."""
+        weights = self.trainee.state_dict()
+        for name, before in self.began.items():
+            weights[name].lerp_(before, share)
+        self.began = {}
 
     def prepare(self, stage: Stage) -> None:
         """Optimizers of a stage, tower and the rest apart."""
@@ -202,6 +214,8 @@ class Training:
     def run_stage(self, stage: Stage, workers: int) -> None:
         """One stage from the current step to its end."""
         self.prepare(stage)
+        if stage.average and self.step == 0:
+            self.began = {k: v.clone() for k, v in self.trainee.state_dict().items()}
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}
         saved = logged = time.monotonic()
