@@ -35,6 +35,10 @@ CUT_SHORT_CHARACTERS: Final = 100
 CUT_BLANK_CHARACTERS: Final = 200
 CUT_PHRASE_REPEATS: Final = ((100, 6), (math.inf, 4))
 
+# The same within the unit of a loop that has been found, blanks not counted.
+UNIT_REPEATS: Final = 6
+UNIT_CHARACTERS: Final = 20
+
 BLANKS: Final = re.compile(r"\s+")
 WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
@@ -92,7 +96,20 @@ def narrow_blanks(text: str) -> tuple[str, list[int]]:
 def cut_loop(text: str) -> str:
     """A text that ended in a loop, with the loop said once; unchanged where there is none."""
     loop = find_loop(text) or find_loop(text, is_cut=True)
-    return text if loop is None else text[: loop.start + len(loop.unit)].rstrip()
+    return text if loop is None else shorten_unit(text[: loop.start + len(loop.unit)].rstrip())
+
+
+def shorten_unit(text: str) -> str:
+    """The text that is left of a loop, a small repeat within its last unit said once.
+
+    "hahaha hahaha" loops as a whole, and its unit does as well but for blanks.
+    """
+    places = [at for at, character in enumerate(text) if not character.isspace()]
+    tail = "".join(text[at] for at in places)
+    for period, length in find_periods(tail[-WINDOW:]):
+        if length >= max(UNIT_CHARACTERS, UNIT_REPEATS * period):
+            return text[: places[len(tail) - length + period - 1] + 1]
+    return text
 
 
 def find_periods(text: str) -> list[tuple[int, int]]:

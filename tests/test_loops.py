@@ -107,3 +107,8 @@ def test_a_loop_is_found_behind_a_long_text() -> None:
     loop = find_loop(text + LINE * 300)
     assert loop is not None
     assert abs(loop.start - 20_000) < 3
+
+
+def test_what_repeats_within_a_loop_is_said_once_too() -> None:
+    assert cut_loop("Ja! " + "hahahahahahahahahaha ha" * 60) == "Ja! ha"
+    assert cut_loop("Total: 10000\n" * 60) == "Total: 10000"
