@@ -59,15 +59,8 @@ def draw_book() -> Image.Image:
 def draw_lines(first: str, second: str, colour: str, background: str) -> Image.Image:
     """Two lines of large letters."""
     image, pen = new_picture(background)
-    write(pen, 120, first, 42, colour)
-    write(pen, 216, second, 42, colour)
-    return image
-
-
-def draw_word(word: str) -> Image.Image:
-    """A sign with one word."""
-    image, pen = new_picture()
-    write(pen, 168, word, 44)
+    write(pen, 120, first, 40, colour)
+    write(pen, 190, second, 40, colour)
     return image
 
 
@@ -122,8 +115,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "book": draw_book,
     "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW),
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
-    "shop-open": lambda: draw_word("OPEN"),
-    "shop-closed": lambda: draw_word("CLOSED"),
+    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
+    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
     "table": draw_table,
     "receipt": draw_receipt,
     "garden": draw_garden,

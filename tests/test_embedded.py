@@ -136,4 +136,4 @@ def test_the_thing_that_differs_between_two_pictures_is_named(engine):
 def test_the_files_are_small_and_hold_no_pickle():
     files = [file for file in EMBEDDED_FOLDER.iterdir() if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 24_000_000
-    assert {file.suffix for file in files} <= {".json", ".safetensors", ".md", ".webp"}
+    assert {file.suffix for file in files} <= {".json", ".safetensors", ".md", ".png", ".webp"}
