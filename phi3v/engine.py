@@ -39,7 +39,7 @@ SIGN_OF_LIFE_INTERVAL = 0.2
 
 # Text is made this often at most, in seconds: more often than anyone sees, and rarely enough not
 # to take the thread that generates its time.
-READ_INTERVAL = 0.02
+READ_INTERVAL = 0.05
 
 # So many of those that wait have their pictures opened and cut into crops, while another answer is
 # being decoded; those behind them keep no pixels. 23 MB for each picture at 16 crops, and the
@@ -199,9 +199,14 @@ class Engine:
         if self._line.place(answer)[0] > PREPARED_AHEAD:
             answer.pictures.close()
 
-    def _generate_forever(self) -> None:
+    @property
+    def decodes_on_one_thread(self) -> bool:
+        """Whether the network is so small that a second thread of a CPU rather delays it."""
         is_small = self.model.num_parameters() < SMALL_NETWORK_PARAMETERS
-        if self.device.type == "cpu" and is_small:
+        return self.device.type == "cpu" and is_small
+
+    def _generate_forever(self) -> None:
+        if self.decodes_on_one_thread:
             torch.set_num_threads(1)
         while True:
             answer = self._line.take()

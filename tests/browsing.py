@@ -9,7 +9,15 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
+from phi3v.ui import words
+from phi3v.ui.languages import find_languages, translate
+
 SECONDS = 1000  # playwright counts in milliseconds
+
+# A test so marked runs in every language, on a narrow and on a wide page.
+EVERYWHERE = pytest.mark.parametrize(
+    ("code", "width"), [(code, width) for code in find_languages() for width in (390, 1600)]
+)
 
 
 def start_browser() -> Iterator[Browser]:
@@ -40,19 +48,44 @@ def open_page(page: Page, url: str) -> None:
     expect(button(page, "Ask")).to_be_visible()
 
 
+def said(page: Page, text: str) -> str:
+    """A text in the language that the page is in."""
+    code = page.locator("html").get_attribute("lang")
+    assert code is not None
+    return translate(text, find_languages()[code])
+
+
 def button(page: Page, name: str) -> Locator:
-    """A button of the tab that is open, by its text: icons have none."""
+    """A button of the tab that is open, by its English text: icons have none."""
+    name = said(page, name)
     named = page.get_by_role("button", name=name, exact=True)
     return named.filter(has_text=name).locator("visible=true")
 
 
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=said(page, name), exact=True).click()
+
+
 def unfold(page: Page, name: str) -> None:
     """Open one of the accordions of the tab that is open."""
-    page.locator("button.label-wrap:visible").filter(has_text=name).click()
+    page.locator("button.label-wrap:visible").filter(has_text=said(page, name)).click()
+
+
+def set_slider(page: Page, name: str, value: int) -> None:
+    """Type a number into a slider's box, as people do: once it is there, and to the end."""
+    name = said(page, name)
+    slider = page.get_by_label(f"range slider for {name}").locator("visible=true")
+    expect(slider).to_be_visible()
+    page.wait_for_timeout(SECONDS / 2)
+    box = page.get_by_label(f"number input for {name}").locator("visible=true")
+    box.fill(str(value))
+    box.press("Tab")
+    expect(slider).to_have_value(str(value))
 
 
 def question(page: Page) -> Locator:
-    return page.locator("label:visible").filter(has_text="Question").locator("textarea")
+    named = page.locator("label:visible").filter(has_text=said(page, words.QUESTION))
+    return named.locator("textarea")
 
 
 def draw(path: Path, size: tuple[int, int], dot: str = "red") -> Path:

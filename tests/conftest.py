@@ -132,6 +132,16 @@ class WrappedNetwork:
         return self
 
 
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the page would have shown as warnings."""
+    import gradio as gr
+
+    shown: list[str] = []
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
+    return shown
+
+
 # The page in a real browser. The modules are imported where they are needed: most tests need none.
 
 
@@ -162,14 +172,26 @@ def url(engine) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: "Browser", url: str) -> "Iterator[Callable[[], Page]]":
+def code() -> str:
+    """The language of the page; see browsing.EVERYWHERE."""
+    return "en"
+
+
+@pytest.fixture
+def width() -> int:
+    return 1400
+
+
+@pytest.fixture
+def visit(browser: "Browser", url: str, code: str, width: int) -> "Iterator[Callable[[], Page]]":
     """Opens the page for one more user; all leave when the test ends."""
     from browsing import open_page
 
     pages: list[Page] = []
 
     def open_one() -> "Page":
-        pages.append(browser.new_page(viewport={"width": 1400, "height": 1000}))
+        view = {"width": width, "height": 1000}
+        pages.append(browser.new_page(viewport=view, locale=code))
         open_page(pages[-1], url)
         return pages[-1]
 

@@ -22,6 +22,8 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.answer(200, encode(Image.new("RGB", (6, 5), RED)))
         elif self.path == "/large":
             self.answer(200, bytes(500_000))
+        elif self.path == "/huge":
+            self.answer(200, bytes(2**20 + 1))
         elif self.path == "/slow":
             time.sleep(2)
         elif self.path == "/page":

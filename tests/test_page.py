@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import (
+    EVERYWHERE,
     SECONDS,
     ask,
     button,
@@ -13,6 +14,8 @@ from browsing import (
     messages,
     open_page,
     question,
+    said,
+    set_slider,
     unfold,
     upload,
 )
@@ -23,6 +26,7 @@ from serving import serve
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.starting import StartingEngine
+from phi3v.ui import words
 
 pytestmark = pytest.mark.browser
 
@@ -63,18 +67,20 @@ def test_a_second_question_goes_on_about_the_same_pictures(
     expect(messages(page).last).to_contain_text("2 pictures (40 x 30, 60 x 50). Turn 3: Second?")
 
 
+@EVERYWHERE
 def test_retry_writes_the_last_answer_again(page: Page, engine: FakeEngine, red: Path) -> None:
+    complete = said(page, words.REASONS["end"])
     upload(page, red)
     engine.gate.set()
     ask(page, "held please")
-    expect(figures(page)).to_contain_text("complete")
+    expect(figures(page)).to_contain_text(complete)
     engine.gate.clear()
     button(page, "Retry").click()
     expect(messages(page).last).to_have_text("begun")
     expect(messages(page)).to_have_count(2)
-    expect(figures(page)).not_to_contain_text("complete")
+    expect(figures(page)).not_to_contain_text(complete)
     engine.gate.set()
-    expect(figures(page)).to_contain_text("complete")
+    expect(figures(page)).to_contain_text(complete)
     expect(messages(page)).to_have_count(2)
     first, again = engine.requests[-2:]
     assert again.turns == first.turns
@@ -83,7 +89,7 @@ def test_retry_writes_the_last_answer_again(page: Page, engine: FakeEngine, red:
 def test_a_cut_answer_goes_on_where_it_ended(page: Page, red: Path) -> None:
     upload(page, red)
     unfold(page, "Settings")
-    page.get_by_label("number input for Longest answer (tokens)").locator("visible=true").fill("2")
+    set_slider(page, words.MAX_NEW_TOKENS, 2)
     ask(page, "say one two three")
     expect(figures(page)).to_contain_text("The text is cut")
     button(page, "Continue").click()

@@ -1,13 +1,29 @@
-"""The page can be used by everyone: axe-core finds nothing serious, narrow, wide, light or dark."""
+"""The page can be used by everyone: axe-core finds nothing serious.
+
+Narrow, wide, light, dark, from the left and from the right.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import SECONDS, ask, button, draw, figures, messages, open_page, upload
+from browsing import (
+    SECONDS,
+    ask,
+    button,
+    draw,
+    figures,
+    messages,
+    open_page,
+    open_tab,
+    said,
+    upload,
+)
 from fake_engine import MeasuredEngine
 from playwright.sync_api import Browser, Page, expect
+
+from phi3v.ui import compare_words, words
 
 pytestmark = pytest.mark.browser
 
@@ -25,15 +41,21 @@ def pictures(tmp_path: Path) -> list[Path]:
     return [draw(tmp_path / f"{dot}.png", (90, 60), dot) for dot in ("red", "blue")]
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    return request.param
+SEEN = [
+    ("en", "light", 390),
+    ("en", "light", 1600),
+    ("en", "dark", 390),
+    ("en", "dark", 1600),
+    ("he", "dark", 390),
+    ("fa", "light", 1600),
+]
 
 
-@pytest.fixture(params=[390, 1600])
-def page(request: pytest.FixtureRequest, browser: Browser, url: str, scheme: str) -> Iterator[Page]:
-    size = {"width": request.param, "height": 900}
-    one = browser.new_page(viewport=size, color_scheme=scheme)
+@pytest.fixture(params=SEEN, ids=lambda seen: "-".join(map(str, seen)))
+def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    code, scheme, width = request.param
+    size = {"width": width, "height": 900}
+    one = browser.new_page(viewport=size, color_scheme=scheme, locale=code)
     open_page(one, url)
     yield one
     one.close()
@@ -60,25 +82,26 @@ def converse(page: Page, pictures: list[Path]) -> None:
     upload(page, *pictures)
     ask(page, "Which?")
     expect(messages(page)).to_have_count(2)
-    expect(figures(page)).to_contain_text("complete")
+    expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
 
 
 def describe(page: Page, pictures: list[Path]) -> None:
     converse(page, pictures)
-    page.get_by_label("Show the crops").locator("visible=true").check()
+    page.get_by_label(said(page, words.SHOW_CROPS)).locator("visible=true").check()
     expect(page.locator(".crops:visible img")).to_have_count(2)
 
 
 def talk_about_text(page: Page, pictures: list[Path]) -> None:
-    page.get_by_role("tab", name="OCR").click()
-    page.get_by_role("tab", name="Conversation").click()
+    open_tab(page, "OCR")
+    open_tab(page, words.CONVERSATION)
     converse(page, pictures)
 
 
 def compare(page: Page, pictures: list[Path]) -> None:
-    page.get_by_role("tab", name="Compare").click()
+    open_tab(page, "Compare")
     converse(page, pictures)
-    expect(page.locator(".block.verdict")).to_contain_text("Nearly the same")
+    _, nearly, _ = said(page, compare_words.VERDICTS["nearly the same"]).split("**")
+    expect(page.locator(".block.verdict")).to_contain_text(nearly)
     expect(page.locator(".changes img")).to_be_visible()
 
 
@@ -94,15 +117,16 @@ def test_axe_finds_nothing_serious_where_people_converse(
 def test_axe_finds_nothing_serious_where_documents_are_read(
     page: Page, pictures: list[Path]
 ) -> None:
-    page.get_by_role("tab", name="OCR").click()
+    open_tab(page, "OCR")
     faults = find_faults(page)
-    box = page.locator(".block:visible", has_text="Pictures and PDFs").locator("input[type=file]")
-    box.first.set_input_files(pictures)
+    box = page.locator(".block:visible", has_text=said(page, words.FILES))
+    box.locator("input[type=file]").first.set_input_files(pictures)
     expect(page.locator(".file-preview:visible tr.file")).to_have_count(2)
-    page.get_by_label("Instruction").fill("say STOP HERE please")
-    button(page, "Read").click()
-    expect(page.locator(".reading-progress.prose")).to_contain_text("2 of 2 pages read")
-    for tab in ("Result", "Raw", "Unsure words"):
-        page.get_by_role("tab", name=tab, exact=True).click()
+    page.get_by_label(said(page, words.INSTRUCTION)).fill("say STOP HERE please")
+    button(page, words.READ).click()
+    done = said(page, words.all_read(2, 0))
+    expect(page.locator(".reading-progress.prose")).to_contain_text(done)
+    for tab in (words.RESULT, words.RAW, words.UNSURE_WORDS):
+        open_tab(page, tab)
         faults += find_faults(page)
     assert faults == []

@@ -1,82 +1,59 @@
 """What a person sees while an answer is awaited, and that Stop ends it whatever is going on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browsing import (
-    SECONDS,
-    ask,
-    button,
-    figures,
-    messages,
-    open_page,
-    question,
-    start_browser,
-    upload,
-)
+from browsing import EVERYWHERE, SECONDS, ask, button, figures, messages, question, said, upload
 from fake_engine import FakeEngine
-from PIL import Image
-from playwright.sync_api import Browser, Page, expect
-from serving import serve
+from playwright.sync_api import Page, expect
+
+from phi3v.text import Text
+from phi3v.ui import words
 
 pytestmark = pytest.mark.browser
-browser = pytest.fixture(scope="module")(start_browser)
 
 
-@pytest.fixture(scope="module")
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture(scope="module")
-def url(engine: FakeEngine) -> Iterator[str]:
-    with serve(engine) as address:
-        yield address
-
-
-@pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Callable[[], Page]]:
-    """Opens the page for one more user; all leave when the test ends."""
-    pages: list[Page] = []
-
-    def open_one() -> Page:
-        pages.append(browser.new_page(viewport={"width": 1400, "height": 900}))
-        open_page(pages[-1], url)
-        return pages[-1]
-
-    yield open_one
-    for page in pages:
-        page.close()
-
-
-@pytest.fixture
-def red(tmp_path: Path) -> Path:
-    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
-    return tmp_path / "red.png"
-
-
-@pytest.mark.parametrize(
-    ("phase", "shown"),
-    [
-        ("preparing", "Opening image 2 of 3"),
-        ("encoding", "Reading image 2 of 3"),
-        ("prefill", "Reading the question"),
-    ],
-)
-def test_each_phase_is_shown_and_stop_ends_it(
-    visit: Callable[[], Page], engine: FakeEngine, red: Path, phase: str, shown: str
-) -> None:
-    page = visit()
+@EVERYWHERE
+def test_each_phase_is_shown_and_stop_ends_it(page: Page, engine: FakeEngine, red: Path) -> None:
     upload(page, red)
-    ask(page, f"stuck {phase}")
-    expect(figures(page)).to_contain_text(shown)
+    for phase, shown in (
+        ("preparing", Text(words.OPENING_IMAGE, number=2, total=3)),
+        ("encoding", Text(words.READING_IMAGE, number=2, total=3)),
+        ("prefill", words.READING_QUESTION),
+    ):
+        ask(page, f"stuck {phase}")
+        expect(figures(page)).to_contain_text(said(page, shown))
+        button(page, "Stop").click()
+        assert engine.ended.wait(5)
+        expect(question(page)).to_have_value(f"stuck {phase}")
+        expect(messages(page)).to_have_count(0)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word3")
     button(page, "Stop").click()
     assert engine.ended.wait(5)
-    expect(question(page)).to_have_value(f"stuck {phase}")
-    expect(messages(page)).to_have_count(0)
+    expect(figures(page)).to_contain_text(said(page, words.REASONS["stopped"]))
     ask(page, "And now?")
-    expect(messages(page).last).to_contain_text("Turn 1: And now?")
+    expect(messages(page).last).to_contain_text("Turn 3: And now?")
+
+
+@EVERYWHERE
+def test_a_waiting_question_can_be_stopped(
+    page: Page, visit: Callable[[], Page], engine: FakeEngine, red: Path
+) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word1")
+    other = visit()
+    upload(other, red)
+    ask(other, "never asked")
+    place = Text(words.WAITING_PLACE, number=1, total=1)
+    expect(figures(other)).to_contain_text(said(page, place))
+    button(other, "Stop").click()
+    expect(question(other)).to_have_value("never asked")
+    button(page, "Stop").click()
+    assert engine.ended.wait(5)
+    assert engine.requests[-1].turns[-1].text == "slow please"
 
 
 def test_everybody_sees_the_own_place_and_moves_up(

@@ -57,23 +57,6 @@ def test_one_users_stop_touches_nobody_else(
     expect(messages(page)).to_have_count(2)
 
 
-def test_a_waiting_question_can_be_stopped(
-    page: Page, visit: Callable[[], Page], engine: FakeEngine, red: Path
-) -> None:
-    other = visit()
-    upload(other, red)
-    ask(other, "slow please")
-    expect(messages(other).last).to_contain_text("word1")
-    upload(page, red)
-    ask(page, "never asked")
-    expect(figures(page)).to_contain_text("Waiting for its turn")
-    button(page, "Stop").click()
-    expect(question(page)).to_have_value("never asked")
-    button(other, "Stop").click()
-    assert engine.ended.wait(5)
-    assert engine.requests[-1].turns[-1].text == "slow please"
-
-
 def test_a_full_queue_is_told_and_the_page_stays_usable(browser: Browser, red: Path) -> None:
     engine = FakeEngine()
     with serve(engine, Settings(queue_size=1)) as url:

@@ -1,10 +1,12 @@
 """The page in a real browser: pictures moved, questions edited, conversations saved and loaded."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from browsing import (
+    EVERYWHERE,
     SECONDS,
     ask,
     button,
@@ -12,29 +14,41 @@ from browsing import (
     draw,
     figures,
     messages,
+    open_tab,
+    said,
     unfold,
     upload,
 )
 from playwright.sync_api import Page, expect
 
+from phi3v.text import Text
+from phi3v.ui import compare_words, words
+
 pytestmark = pytest.mark.browser
 
+SUBMIT = re.compile("^(Submit|שלח|ارسال)$")  # the chatbot's own word in its translations
 
+
+@EVERYWHERE
 def test_two_nearly_equal_pictures_are_shown_with_what_changed(page: Page, tmp_path: Path) -> None:
-    page.get_by_role("tab", name="Compare").click()
+    open_tab(page, "Compare")
     pair = [draw(tmp_path / f"{dot}.png", (90, 60), dot) for dot in ("red", "blue")]
     upload(page, *pair)
     verdict = page.locator(".block.verdict")
-    expect(verdict).to_contain_text("Nearly the same", timeout=60 * SECONDS)
-    expect(verdict).to_contain_text("1 top left")
+    _, nearly, _ = said(page, compare_words.VERDICTS["nearly the same"]).split("**")
+    expect(verdict).to_contain_text(nearly, timeout=60 * SECONDS)
+    place = Text("{number} {place}", number=1, place=Text("top left"))
+    expect(verdict).to_contain_text(said(page, place))
     expect(page.locator(".slider img")).to_have_count(2)
     expect(page.locator(".changes img")).to_be_visible()
     upload(page, draw(tmp_path / "again.png", (90, 60)))
-    right = page.get_by_label("Right picture")
+    right = page.get_by_label(said(page, compare_words.SECOND))
     expect(right).to_be_visible()
     right.click()
-    page.get_by_role("option", name="Image 3").click()
-    expect(verdict).to_contain_text("Identical: Image 1 and Image 3", timeout=60 * SECONDS)
+    page.get_by_role("option", name=said(page, words.picture_name(3))).click()
+    _, identical, _ = said(page, compare_words.VERDICTS["identical"]).split("**")
+    expect(verdict).to_contain_text(identical, timeout=60 * SECONDS)
+    expect(verdict).to_contain_text(said(page, words.picture_name(3)))
 
 
 def test_a_moved_picture_takes_its_new_number_along(page: Page, tmp_path: Path) -> None:
@@ -58,37 +72,39 @@ def test_a_removed_picture_leaves_the_chat(page: Page, tmp_path: Path) -> None:
     expect(messages(page).first).to_have_text("Image 1\nSizes?", use_inner_text=True)
 
 
+@EVERYWHERE
 def test_an_edited_question_is_asked_again_from_there(page: Page, tmp_path: Path) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)))
     for number, text in ((2, "First?"), (4, "Second?")):
         ask(page, text)
         expect(messages(page)).to_have_count(number)
-        expect(figures(page)).to_contain_text("complete")
-    page.get_by_label("Edit").first.click()
-    page.locator(".edit-textarea").fill("Image 1\nWhich?")
-    page.get_by_label("Submit").first.click()
+        expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
+    page.locator("button:has(.feather-edit-2)").first.click()
+    page.locator(".edit-textarea").fill(said(page, words.picture_name(1)) + "\nWhich?")
+    page.get_by_label(SUBMIT).first.click()
     expect(messages(page)).to_have_count(2)
     expect(messages(page).last).to_contain_text("1 pictures (40 x 30). Turn 1: Which?")
 
 
+@EVERYWHERE
 def test_a_conversation_is_saved_and_loaded_and_goes_on(
     page: Page, visit: Callable[[], Page], tmp_path: Path
 ) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)))
     ask(page, "First?")
-    expect(figures(page)).to_contain_text("complete")
-    unfold(page, "Save or load")
-    button(page, "Save").click()
+    expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
+    unfold(page, words.TRANSFER)
+    button(page, words.SAVE).click()
     with page.expect_download() as download:
         page.locator("a[download]:visible").first.click()
     path = tmp_path / "conversation.zip"
     download.value.save_as(path)
     other = visit()
-    unfold(other, "Save or load")
+    unfold(other, words.TRANSFER)
     other.locator("input[type=file][accept='.zip']").first.set_input_files(path)
     expect(messages(other)).to_have_count(2)
-    expect(captions(other)).to_have_text(["Image 1"])
-    expect(figures(other)).to_contain_text("Loaded; it was held with fake")
+    expect(captions(other)).to_have_text([said(page, words.picture_name(1))])
+    expect(figures(other)).to_contain_text(said(page, words.loaded("fake", "")))
     ask(other, "Second?")
     expect(messages(other).last).to_contain_text("1 pictures (40 x 30). Turn 3: Second?")
 

@@ -5,10 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browsing import button, unfold
+from browsing import button, set_slider, unfold
 from fake_engine import FakeEngine, MeasuredEngine
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+
+from phi3v.ui import words
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +66,7 @@ def test_a_document_is_read_page_by_page_and_saved(page: Page, files: list[Path]
 
 def test_a_cut_page_goes_on(page: Page, files: list[Path]) -> None:
     unfold(page, "Settings")
-    page.get_by_label("number input for Longest answer (tokens)").fill("2")
+    set_slider(page, words.MAX_NEW_TOKENS, 2)
     read(page, files[1:], "say one two three")
     expect(result(page)).to_have_value("one two")
     expect(page.get_by_text("The text is cut")).to_be_visible()

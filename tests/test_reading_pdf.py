@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import button, open_page, start_browser
+from browsing import EVERYWHERE, button, open_tab, said
 from fake_engine import FakeEngine
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
-from serving import serve
+from playwright.sync_api import Locator, Page, expect
 
 from phi3v.request import Chunk, Request, Statistics
+from phi3v.text import Text
+from phi3v.ui import words
 
 pytestmark = pytest.mark.browser
 
@@ -33,19 +34,8 @@ class PagedEngine(FakeEngine):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from start_browser()
-
-
-@pytest.fixture
 def engine() -> FakeEngine:
     return PagedEngine()
-
-
-@pytest.fixture
-def url(engine: FakeEngine) -> Iterator[str]:
-    with serve(engine) as address:
-        yield address
 
 
 @pytest.fixture
@@ -62,47 +52,50 @@ def bill(tmp_path: Path) -> Path:
 
 def list_results(page: Page) -> Locator:
     """The results that there are, in the opened list."""
-    page.get_by_label("Results", exact=True).click()
+    page.get_by_label(said(page, words.RESULTS), exact=True).click()
     return page.get_by_role("option")
 
 
-@pytest.mark.parametrize("width", [390, 1600])
+@EVERYWHERE
 def test_the_pages_of_a_pdf_come_one_by_one_without_the_bad_one(
-    browser: Browser, engine: PagedEngine, url: str, bill: Path, width: int
+    page: Page, engine: PagedEngine, bill: Path
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 1000})
-    open_page(page, url)
-    page.get_by_role("tab", name="OCR").click()
-    box = page.locator(".block:visible", has_text="Pictures and PDFs").locator("input[type=file]")
-    box.first.set_input_files(bill)
+    engine.requests.clear()
+    names = [Text("{name}, page {number}", name="bill.pdf", number=n) for n in range(1, 6)]
+    open_tab(page, "OCR")
+    box = page.locator(".block:visible", has_text=said(page, words.FILES))
+    box.locator("input[type=file]").first.set_input_files(bill)
     expect(page.locator(".file-preview:visible tr.file")).to_have_count(1)
-    button(page, "Read").click()
+    button(page, words.READ).click()
     progress = page.locator(".prose.reading-progress")
     shown = page.locator(".result textarea:visible")
-    expect(progress).to_contain_text("Page 1 of 5: bill.pdf, page 1")
+    expect(progress).to_contain_text(said(page, words.page_progress(1, 5, names[0])))
     engine.permits.release()
-    expect(progress).to_contain_text("Page 2 of 5: bill.pdf, page 2")
+    expect(progress).to_contain_text(said(page, words.page_progress(2, 5, names[1])))
     expect(shown).to_have_value("Text 1")
     engine.permits.release()
-    expect(progress).to_contain_text("Page 4 of 5: bill.pdf, page 4")
-    names = ["1. bill.pdf, page 1", "2. bill.pdf, page 2", "3. bill.pdf, page 3 (not read)"]
-    expect(list_results(page)).to_contain_text(names)
-    page.get_by_role("option", name="page 3").click()
-    expect(page.get_by_text("bill.pdf, page 3 cannot be drawn")).to_be_visible()
+    expect(progress).to_contain_text(said(page, words.page_progress(4, 5, names[3])))
+    marks = ["", "", words.NOT_READ]
+    first = [
+        said(page, words.result_name(number, name, mark))
+        for number, (name, mark) in enumerate(zip(names, marks, strict=False), 1)
+    ]
+    expect(list_results(page)).to_contain_text(first)
+    page.get_by_role("option", name=first[2]).click()
+    unreadable = page.locator(".block.note").filter(has_text=said(page, names[2]))
+    expect(unreadable).to_be_visible()
     expect(shown).to_have_value("")
     engine.permits.release(2)
-    expect(progress).to_contain_text("4 of 5 pages read")
-    expect(list_results(page)).to_contain_text(
-        [*names, "4. bill.pdf, page 4", "5. bill.pdf, page 5"]
-    )
-    page.get_by_role("option", name="page 5").click()
+    expect(progress).to_contain_text(said(page, words.all_read(5, 1)))
+    last = [said(page, words.result_name(number, names[number - 1], "")) for number in (4, 5)]
+    expect(list_results(page)).to_contain_text([*first, *last])
+    page.get_by_role("option", name=last[1]).click()
     expect(shown).to_have_value("Text 4")
     with page.expect_download() as saved:
-        button(page, "Save all pages (zip)").click()
+        button(page, words.SAVE_ALL).click()
     with zipfile.ZipFile(saved.value.path()) as archive:
         read = {name: archive.read(name).decode() for name in archive.namelist()}
     assert read == {
         f"{number:03}-bill.pdf-page-{number}.txt": f"Text {order}"
         for order, number in enumerate((1, 2, 4, 5), 1)
     }
-    page.close()

@@ -85,16 +85,13 @@ def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
 def normalize(image: Image.Image, mean: list[float], std: list[float]) -> torch.Tensor:
     """An RGB image as float32 (3, H, W), each value v of 0..255 become (v / 255 - mean) / std.
 
-    Every channel has only 256 values, so they are computed once and looked up: bit for bit the
-    same, in a third of the time.
+    Channel by channel and in place: bit for bit the same as over the whole image, without the
+    passes that copy it or pick every third byte of it.
     """
-    pixels = np.asarray(image)  # (H, W, 3)
-    table = (torch.arange(256) / 255 - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]
-    planes = np.empty((3, image.height, image.width), np.float32)
-    for channel, values in enumerate(table.numpy()):
-        # "clip" never clips here; it spares numpy a copy that its default needs for errors
-        np.take(values, pixels[:, :, channel], out=planes[channel], mode="clip")
-    return torch.from_numpy(planes)
+    planes = torch.empty(3, image.height, image.width)
+    for plane, channel, centre, spread in zip(planes, image.split(), mean, std, strict=True):
+        plane.copy_(torch.from_numpy(np.array(channel))).div_(255).sub_(centre).div_(spread)
+    return planes
 
 
 def cut_crops(pixels: torch.Tensor, crops: torch.Tensor) -> None:

@@ -22,13 +22,15 @@ class Chat:
     """The turns so far, and the ticket of the answer that is being written ("" if none is).
 
     With is_continued the last turn is an answer that is being gone on with; can_go_on says that the
-    last answer ended before its end.
+    last answer ended before its end. Without ends_loops it may repeat itself: it was ended for that
+    once, and its reader went on.
     """
 
     turns: tuple[Turn, ...] = ()
     ticket: str = ""
     is_continued: bool = False
     can_go_on: bool = False
+    ends_loops: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def go_on(chat: Chat) -> Chat:
         raise RequestError(words.BUSY)
     if not chat.can_go_on:
         raise RequestError(words.NOTHING_TO_GO_ON)
-    return Chat(chat.turns, new_ticket(), is_continued=True)
+    return replace(chat, ticket=new_ticket(), is_continued=True, can_go_on=False)
 
 
 def settle(chat: Chat, answer: Answer) -> Chat:
@@ -114,14 +116,17 @@ def settle(chat: Chat, answer: Answer) -> Chat:
     is_its = answer.ticket == chat.ticket
     text = answer.text if is_its else ""
     ended = is_its and answer.is_complete and answer.finish_reason not in ("length", "loop")
+    ends_loops = chat.ends_loops and not (is_its and answer.finish_reason == "loop")
     if chat.is_continued:
         last = chat.turns[-1]
         ids = (*last.token_ids, *answer.token_ids) if last.token_ids and text else ()
         whole = Turn("assistant", last.text + text, token_ids=ids) if text else last
-        return Chat((*chat.turns[:-1], whole), can_go_on=not ended)
+        turns = (*chat.turns[:-1], whole)
+        return Chat(turns, can_go_on=not ended, ends_loops=ends_loops)
     if text or (is_its and answer.is_complete):
         turn = Turn("assistant", text, token_ids=answer.token_ids)
-        return Chat((*chat.turns, turn), can_go_on=bool(text) and not ended)
+        can_go_on = bool(text) and not ended
+        return Chat((*chat.turns, turn), can_go_on=can_go_on, ends_loops=ends_loops)
     return Chat(chat.turns[:-1])
 
 

@@ -205,6 +205,7 @@ def give_answer(
             chat.turns,
             *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops),
             is_continued=chat.is_continued,
+            ends_loops=chat.ends_loops,
         )
         shown = None
         with closing(follow_answer(stream, request)) as steps:

@@ -38,7 +38,10 @@ class Language:
     gradio: Mapping[str, str] = field(default_factory=dict)
 
 
-ENGLISH: Final = Language("en", "English")
+# Gradio asks for these words by keys that none of its own translations has.
+ENGLISH: Final = Language(
+    "en", "English", gradio={"common.upload": "Upload", "common.webcam": "Camera"}
+)
 
 
 @cache

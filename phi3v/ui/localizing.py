@@ -52,6 +52,9 @@ CSS: Final = """
   unicode-bidi: plaintext; text-align: start;
 }
 .gradio-container td div { unicode-bidi: plaintext; }
+/* Gradio's own word on what it does ("processing") is English whatever the language; the line of
+   figures says the same in the reader's. */
+html:not([lang="en"]) .progress-text { display: none; }
 .gradio-container :is(code, pre) { direction: ltr; unicode-bidi: isolate; text-align: left; }
 /* Gradio says of each part that it is written from the left, and places some things there. */
 [dir="rtl"] .gradio-container [dir="ltr"]:not(.languages *, .slider) { direction: rtl; }

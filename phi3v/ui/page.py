@@ -13,6 +13,7 @@ from phi3v.starting import StartingEngine
 from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
 from phi3v.text import Text
 from phi3v.ui import words
+from phi3v.ui.addresses import guard_addresses
 from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
 from phi3v.ui.endpoints import add_endpoints
 from phi3v.ui.estimating import connect_estimate
@@ -62,6 +63,7 @@ def build_page(
                 else:
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
+    guard_addresses(page, settings.upload_limit_bytes)
     # One is answered, the others in the engine's line wait too.
     waiting = min(MOST_IN_LINE, settings.queue_size) - 1
     page.queue(
