@@ -10,6 +10,7 @@ import pytest
 
 from phi3v.tasks import DETAILS, PRESETS, TASKS
 from phi3v.ui import compare_words, words
+from phi3v.ui.labels import LABELS
 from phi3v.ui.languages import ENGLISH, Language, find_languages
 
 PACKAGE = Path(words.__file__).parents[1]
@@ -89,8 +90,13 @@ def test_a_language_has_every_text_and_none_too_many(language: Language) -> None
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
+def test_a_language_has_every_label_of_gradio(language: Language) -> None:
+    assert set(language.labels) == set(LABELS)
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
 def test_a_translation_takes_the_values_of_its_template(language: Language) -> None:
-    for template, translation in language.strings.items():
+    for template, translation in (*language.strings.items(), *language.labels.items()):
         assert fields_of(translation) == fields_of(template), template
         assert translation.count("**") == template.count("**"), template
         assert translation.strip() == translation, template

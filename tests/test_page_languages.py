@@ -103,12 +103,17 @@ def check_words(page: Page, language: Language) -> None:
     shown = page.evaluate(
         """parts => {
             const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            const isTold = (element) => element.checkVisibility({visibilityProperty: true})
+                && !element.closest(parts) && !element.closest("script, style");
             const texts = [];
             while (walker.nextNode()) {
-                const parent = walker.currentNode.parentElement;
-                const isTold = parent.checkVisibility({visibilityProperty: true})
-                    && !parent.closest(parts) && !parent.closest("script, style");
-                if (isTold) texts.push(walker.currentNode.textContent);
+                if (isTold(walker.currentNode.parentElement)) {
+                    texts.push(walker.currentNode.textContent);
+                }
+            }
+            for (const element of document.querySelectorAll("[aria-label], [title]")) {
+                const names = ["aria-label", "title"].map((name) => element.getAttribute(name));
+                if (isTold(element)) texts.push(...names.filter(Boolean));
             }
             return texts;
         }""",

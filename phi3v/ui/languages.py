@@ -28,7 +28,7 @@ class Language:
     """A language: its code, its own name for itself, the direction of its script, and its words.
 
     strings are by their English templates; gradio holds what Gradio's own translation lacks, by
-    Gradio's keys.
+    Gradio's keys, and labels what Gradio writes in English only, see phi3v.ui.labels.
     """
 
     code: str
@@ -36,11 +36,14 @@ class Language:
     direction: str = "ltr"
     strings: Mapping[str, str] = field(default_factory=dict)
     gradio: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 # Gradio asks for these words by keys that none of its own translations has.
 ENGLISH: Final = Language(
-    "en", "English", gradio={"common.upload": "Upload", "common.webcam": "Camera"}
+    "en",
+    "English",
+    gradio={"common.upload": "Upload", "common.webcam": "Camera", "common.complete": "Complete"},
 )
 
 

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phi3v.ui.labels import script_labels
 from phi3v.ui.languages import COOKIE, ENGLISH, Language, find_languages, language_of, translate
 
 # Where Gradio puts the page's configuration: into the page, and on its own.
@@ -161,7 +162,7 @@ def localize_page(page: bytes, language: Language) -> bytes:
     root = f'<html lang="{language.code}" dir="{language.direction}"'
     page = re.sub(rb'<html\s+lang="en"', root.encode(), page, count=1)
     head = HEAD.replace("CODE", language.code).replace("COOKIE", COOKIE)
-    return page.replace(b"<head>", head.encode(), 1)
+    return page.replace(b"<head>", (head + script_labels(language)).encode(), 1)
 
 
 def localize_json(config: bytes, language: Language) -> bytes:
