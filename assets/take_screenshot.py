@@ -20,7 +20,7 @@ from serving import serve  # noqa: E402
 
 from phi3v import load  # noqa: E402
 from phi3v.tasks import EXAMPLES, TASKS  # noqa: E402
-from phi3v.ui import words  # noqa: E402
+from phi3v.ui import reading_words, words  # noqa: E402
 from phi3v.ui.languages import Language, find_languages, translate  # noqa: E402
 
 TARGET = ROOT / "assets" / "screenshot.png"
@@ -77,8 +77,10 @@ def fill_tab(page: Page, name: str, language: Language) -> None:
     if name == "ocr":
         page.locator(".block:visible input[type=file]").first.set_input_files(PAGES)
         expect(page.locator(".file-preview:visible tr.file")).to_have_count(len(PAGES))
-        page.locator("button:visible", has_text=translate(words.READ, language)).first.click()
-        done = translate(words.all_read(len(PAGES), 0), language)
+        page.locator(
+            "button:visible", has_text=translate(reading_words.READ, language)
+        ).first.click()
+        done = translate(reading_words.all_read(len(PAGES), 0), language)
         expect(page.locator(".prose.reading-progress")).to_contain_text(done)
         return
     asked = DESCRIBED if name == "describe" else COMPARED

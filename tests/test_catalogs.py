@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from phi3v.tasks import DETAILS, PRESETS, TASKS
-from phi3v.ui import compare_words, words
+from phi3v.ui import compare_words, reading_words, words
 from phi3v.ui.labels import LABELS
 from phi3v.ui.languages import ENGLISH, Language, find_languages
 
@@ -63,7 +63,8 @@ def files_of_the_page() -> list[Path]:
 def find_texts() -> set[str]:
     """The English templates of all that the page can say."""
     texts = {text for file in files_of_the_page() for text in made_in(file)}
-    texts |= {*constants_of(words), *constants_of(compare_words)}
+    for module in (words, compare_words, reading_words):
+        texts |= set(constants_of(module))
     texts |= {text for task in TASKS for text in (task.title, task.hint)}
     texts |= {preset.title for preset in PRESETS}
     texts |= {name for name, num_crops in DETAILS.items() if num_crops}

@@ -23,7 +23,7 @@ from browsing import (
 from fake_engine import MeasuredEngine
 from playwright.sync_api import Browser, Page, expect
 
-from phi3v.ui import compare_words, words
+from phi3v.ui import compare_words, reading_words, words
 
 pytestmark = pytest.mark.browser
 
@@ -119,14 +119,14 @@ def test_axe_finds_nothing_serious_where_documents_are_read(
 ) -> None:
     open_tab(page, "OCR")
     faults = find_faults(page)
-    box = page.locator(".block:visible", has_text=said(page, words.FILES))
+    box = page.locator(".block:visible", has_text=said(page, reading_words.FILES))
     box.locator("input[type=file]").first.set_input_files(pictures)
     expect(page.locator(".file-preview:visible tr.file")).to_have_count(2)
-    page.get_by_label(said(page, words.INSTRUCTION)).fill("say STOP HERE please")
-    button(page, words.READ).click()
-    done = said(page, words.all_read(2, 0))
+    page.get_by_label(said(page, reading_words.INSTRUCTION)).fill("say STOP HERE please")
+    button(page, reading_words.READ).click()
+    done = said(page, reading_words.all_read(2, 0))
     expect(page.locator(".reading-progress.prose")).to_contain_text(done)
-    for tab in (words.RESULT, words.RAW, words.UNSURE_WORDS):
+    for tab in (reading_words.RESULT, reading_words.RAW, reading_words.UNSURE_WORDS):
         open_tab(page, tab)
         faults += find_faults(page)
     assert faults == []

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from serving import serve
 
 from phi3v.text import Text
-from phi3v.ui import words
+from phi3v.ui import reading_words, words
 from phi3v.ui.languages import Language, find_languages, translate
 
 pytestmark = pytest.mark.browser
@@ -152,13 +152,13 @@ def test_documents_in_every_language(
     bad = tmp_path / "dot.pdf"
     bad.write_bytes(b"%PDF-1.4 garbage")
     open_tab(page, "OCR", language)
-    button(page, translate(words.READ, language)).click()
+    button(page, translate(reading_words.READ, language)).click()
     empty = page.locator("div.validation-error:visible")
-    expect(empty).to_contain_text(translate(words.NO_FILES, language))
+    expect(empty).to_contain_text(translate(reading_words.NO_FILES, language))
     page.locator(".block:visible input[type=file]").first.set_input_files([*pictures, bad])
     expect(page.locator(".file-preview:visible tr")).to_have_count(3)
-    button(page, translate(words.READ, language)).click()
-    done = translate(words.all_read(3, 1), language)
+    button(page, translate(reading_words.READ, language)).click()
+    done = translate(reading_words.all_read(3, 1), language)
     expect(page.locator(".block.reading-progress:visible")).to_contain_text(done)
     page.locator("input[role=combobox]:visible").click()
     page.locator("[role=option]").last.click()

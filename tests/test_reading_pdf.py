@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from phi3v.request import Chunk, Request, Statistics
 from phi3v.text import Text
-from phi3v.ui import words
+from phi3v.ui import reading_words
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +52,7 @@ def bill(tmp_path: Path) -> Path:
 
 def list_results(page: Page) -> Locator:
     """The results that there are, in the opened list."""
-    page.get_by_label(said(page, words.RESULTS), exact=True).click()
+    page.get_by_label(said(page, reading_words.RESULTS), exact=True).click()
     return page.get_by_role("option")
 
 
@@ -63,21 +63,21 @@ def test_the_pages_of_a_pdf_come_one_by_one_without_the_bad_one(
     engine.requests.clear()
     names = [Text("{name}, page {number}", name="bill.pdf", number=n) for n in range(1, 6)]
     open_tab(page, "OCR")
-    box = page.locator(".block:visible", has_text=said(page, words.FILES))
+    box = page.locator(".block:visible", has_text=said(page, reading_words.FILES))
     box.locator("input[type=file]").first.set_input_files(bill)
     expect(page.locator(".file-preview:visible tr.file")).to_have_count(1)
-    button(page, words.READ).click()
+    button(page, reading_words.READ).click()
     progress = page.locator(".prose.reading-progress")
     shown = page.locator(".result textarea:visible")
-    expect(progress).to_contain_text(said(page, words.page_progress(1, 5, names[0])))
+    expect(progress).to_contain_text(said(page, reading_words.page_progress(1, 5, names[0])))
     engine.permits.release()
-    expect(progress).to_contain_text(said(page, words.page_progress(2, 5, names[1])))
+    expect(progress).to_contain_text(said(page, reading_words.page_progress(2, 5, names[1])))
     expect(shown).to_have_value("Text 1")
     engine.permits.release()
-    expect(progress).to_contain_text(said(page, words.page_progress(4, 5, names[3])))
-    marks = ["", "", words.NOT_READ]
+    expect(progress).to_contain_text(said(page, reading_words.page_progress(4, 5, names[3])))
+    marks = ["", "", reading_words.NOT_READ]
     first = [
-        said(page, words.result_name(number, name, mark))
+        said(page, reading_words.result_name(number, name, mark))
         for number, (name, mark) in enumerate(zip(names, marks, strict=False), 1)
     ]
     expect(list_results(page)).to_contain_text(first)
@@ -86,13 +86,15 @@ def test_the_pages_of_a_pdf_come_one_by_one_without_the_bad_one(
     expect(unreadable).to_be_visible()
     expect(shown).to_have_value("")
     engine.permits.release(2)
-    expect(progress).to_contain_text(said(page, words.all_read(5, 1)))
-    last = [said(page, words.result_name(number, names[number - 1], "")) for number in (4, 5)]
+    expect(progress).to_contain_text(said(page, reading_words.all_read(5, 1)))
+    last = [
+        said(page, reading_words.result_name(number, names[number - 1], "")) for number in (4, 5)
+    ]
     expect(list_results(page)).to_contain_text([*first, *last])
     page.get_by_role("option", name=last[1]).click()
     expect(shown).to_have_value("Text 4")
     with page.expect_download() as saved:
-        button(page, words.SAVE_ALL).click()
+        button(page, reading_words.SAVE_ALL).click()
     with zipfile.ZipFile(saved.value.path()) as archive:
         read = {name: archive.read(name).decode() for name in archive.namelist()}
     assert read == {

@@ -23,7 +23,7 @@ def guard_addresses(page: gr.Blocks, limit_bytes: int) -> None:
     """Let no part of a page take in a file from the web that is larger than limit_bytes."""
     for block in page.blocks.values():
         take_in = block.async_move_resource_to_block_cache
-        block.async_move_resource_to_block_cache = partial(  # type: ignore[method-assign]
+        block.async_move_resource_to_block_cache = partial(
             take_in_guarded, take_in, block.GRADIO_CACHE, limit_bytes
         )
 

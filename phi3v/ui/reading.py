@@ -15,7 +15,7 @@ from phi3v.documents import Page, Problem, find_pages
 from phi3v.formats import Formatted, OutputFormat, format_answer
 from phi3v.request import FinishReason, Request, RequestError, Sampling, Token, Turn
 from phi3v.tasks import OCR, build_request
-from phi3v.ui import words
+from phi3v.ui import reading_words
 from phi3v.ui.answering import Stream, Written, follow_answer
 from phi3v.ui.languages import translate
 
@@ -89,7 +89,7 @@ def read_documents(
     found = list(find_pages(files, pages))
     reading = Reading(total=len(found), is_running=True)
     for number, page in enumerate(found, 1):
-        yield Step(reading, page.name, number, figures=translate(words.OPENING))
+        yield Step(reading, page.name, number, figures=translate(reading_words.OPENING))
         if isinstance(page, Problem):
             result = Result(page.name, problem=page.message)
         else:
@@ -169,7 +169,7 @@ def go_on(stream: Stream, reading: Reading, index: int) -> Generator[Step, None,
     result = reading.results[index]
     others = reading.results[:index], reading.results[index + 1 :]
     reading = replace(reading, is_running=True)
-    yield Step(reading, result.name, index + 1, figures=translate(words.OPENING))
+    yield Step(reading, result.name, index + 1, figures=translate(reading_words.OPENING))
     with closing(read_page(stream, result)) as results:
         for result in results:
             kept = replace(result, finish_reason=result.finish_reason or "stopped")

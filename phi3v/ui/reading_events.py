@@ -15,7 +15,7 @@ from phi3v.formats import OutputFormat
 from phi3v.request import RequestError
 from phi3v.starting import StartingEngine
 from phi3v.tasks import OCR, find_preset
-from phi3v.ui import words
+from phi3v.ui import reading_words, words
 from phi3v.ui.answering import Stream, StreamingEngine
 from phi3v.ui.languages import translate
 from phi3v.ui.notices import warn
@@ -71,9 +71,9 @@ def check_files(files: list[str] | None, pages: str, reading: Reading) -> list[A
     """Say at its box what is missing or wrong before anything is read."""
     fine = gr.validate(True, "")
     if reading.is_running:
-        return [gr.validate(False, translate(words.READING_ALREADY)), fine, fine]
+        return [gr.validate(False, translate(reading_words.READING_ALREADY)), fine, fine]
     if not files:
-        return [gr.validate(False, translate(words.NO_FILES)), fine, fine]
+        return [gr.validate(False, translate(reading_words.NO_FILES)), fine, fine]
     try:
         parse_ranges(pages)
     except RequestError as error:
@@ -85,9 +85,9 @@ def check_more(reading: Reading, index: int | None) -> list[Any]:
     """Say at the list of results why the one chosen cannot go on."""
     fine = gr.validate(True, "")
     if reading.is_running:
-        return [fine, gr.validate(False, translate(words.READING_ALREADY))]
+        return [fine, gr.validate(False, translate(reading_words.READING_ALREADY))]
     if index is None or not reading.results[index].can_go_on:
-        return [fine, gr.validate(False, translate(words.NOTHING_CUT))]
+        return [fine, gr.validate(False, translate(reading_words.NOTHING_CUT))]
     return [fine, fine]
 
 
@@ -185,11 +185,11 @@ def list_results(reading: Reading) -> gr.Dropdown:
 def show_progress(step: Step) -> str:
     """A bar over the pages, and which one is on."""
     total = step.reading.total
-    progress = translate(words.page_progress(step.number, total, step.name))
+    progress = translate(reading_words.page_progress(step.number, total, step.name))
     text = escape(progress) if step.number else ""
     done = step.number - 1 if step.number else total
     return (
-        f'<progress value="{done}" max="{total}" aria-label="{translate(words.PROGRESS)}">'
+        f'<progress value="{done}" max="{total}" aria-label="{translate(reading_words.PROGRESS)}">'
         f"</progress><div>{text}</div>"
     )
 
@@ -201,9 +201,9 @@ def end_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, .
     reading = replace(reading, is_running=False)
     done = len(reading.results)
     failed = sum(1 for result in reading.results if result.problem)
-    text = words.all_read(done, failed)
+    text = reading_words.all_read(done, failed)
     if done < reading.total or not done:
-        text = words.partly_read(done, reading.total)
+        text = reading_words.partly_read(done, reading.total)
     chosen = choose_first(reading) if index is None and done else list_results(reading)
     file = save_all(reading, cache)
     save = gr.DownloadButton(value=file, interactive=file is not None)
@@ -271,7 +271,7 @@ def clear_reading() -> tuple[Any, ...]:
     nothing = gr.Dropdown([], value=None)
     begun = (
         Reading(),
-        translate(words.READ_HINT),
+        translate(reading_words.READ_HINT),
         live,
         "",
         nothing,

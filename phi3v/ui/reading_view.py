@@ -8,7 +8,7 @@ import gradio as gr
 from phi3v.confidence import DEFAULT_THRESHOLD
 from phi3v.settings import Settings
 from phi3v.tasks import OCR, presets_of
-from phi3v.ui import words
+from phi3v.ui import reading_words, words
 from phi3v.ui.layout import lay_out_sampling
 from phi3v.ui.reading import Reading
 from phi3v.ui.results import UNSURE
@@ -62,7 +62,7 @@ class ReadingView:
 
 def lay_out_reading(settings: Settings) -> ReadingView:
     """Place the components: what is asked left, what came of it right."""
-    with gr.Tab(words.DOCUMENTS, id="documents"), gr.Row():
+    with gr.Tab(reading_words.DOCUMENTS, id="documents"), gr.Row():
         with gr.Column(scale=2, min_width=320):
             inputs = lay_out_inputs(settings)
         with gr.Column(scale=3, min_width=320):
@@ -73,17 +73,17 @@ def lay_out_reading(settings: Settings) -> ReadingView:
 def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
     """Files, pages, format, instruction, settings, and the buttons."""
     files = gr.File(
-        label=words.FILES, file_count="multiple", file_types=["image", ".pdf"], height=180
+        label=reading_words.FILES, file_count="multiple", file_types=["image", ".pdf"], height=180
     )
-    pages = gr.Textbox(label=words.PAGES, placeholder=words.PAGES_HINT, max_lines=1)
+    pages = gr.Textbox(label=reading_words.PAGES, placeholder=reading_words.PAGES_HINT, max_lines=1)
     formats = [(preset.title, preset.output_format) for preset in presets_of(OCR)]
-    output_format = gr.Radio(formats, value=formats[0][1], label=words.FORMAT)
-    instruction = gr.Textbox(label=words.INSTRUCTION, lines=1, max_lines=4)
+    output_format = gr.Radio(formats, value=formats[0][1], label=reading_words.FORMAT)
+    instruction = gr.Textbox(label=reading_words.INSTRUCTION, lines=1, max_lines=4)
     sampling = lay_out_sampling(settings)
     small: dict[str, Any] = {"size": "md", "min_width": 60}
     with gr.Row():
         buttons = (
-            gr.Button(words.READ, variant="primary", **small),
+            gr.Button(reading_words.READ, variant="primary", **small),
             gr.Button(words.STOP, interactive=False, **small),
             gr.Button(words.CONTINUE, interactive=False, **small),
             gr.Button(words.CLEAR, **small),
@@ -93,48 +93,50 @@ def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
 
 def lay_out_outputs() -> tuple[Any, ...]:
     """How far it is, and the results."""
-    progress = gr.HTML(words.READ_HINT, elem_classes="reading-progress")
+    progress = gr.HTML(reading_words.READ_HINT, elem_classes="reading-progress")
     live = gr.Textbox(
-        label=words.BEING_READ, lines=4, max_lines=4, visible=False, elem_classes="live"
+        label=reading_words.BEING_READ, lines=4, max_lines=4, visible=False, elem_classes="live"
     )
     figures = gr.Markdown(elem_classes="figures")
-    chosen = gr.Dropdown([], label=words.RESULTS, interactive=True, filterable=False)
+    chosen = gr.Dropdown([], label=reading_words.RESULTS, interactive=True, filterable=False)
     note = gr.Markdown(elem_classes="note")
     with gr.Tabs():
-        with gr.Tab(words.RESULT):
+        with gr.Tab(reading_words.RESULT):
             rendered = (
                 gr.Textbox(
-                    label=words.RESULT,
+                    label=reading_words.RESULT,
                     lines=8,
                     max_lines=24,
                     buttons=["copy"],
                     elem_classes="result",
                 ),
                 gr.Markdown(
-                    label=words.RESULT,
+                    label=reading_words.RESULT,
                     latex_delimiters=[],
                     visible=False,
                     container=True,
                     buttons=["copy"],
                     elem_classes="written",
                 ),
-                gr.JSON(label=words.RESULT, visible=False),
-                gr.Dataframe(label=words.RESULT, visible=False, interactive=False, wrap=True),
+                gr.JSON(label=reading_words.RESULT, visible=False),
+                gr.Dataframe(
+                    label=reading_words.RESULT, visible=False, interactive=False, wrap=True
+                ),
             )
-        with gr.Tab(words.RAW):
-            raw = gr.Textbox(label=words.RAW, lines=8, max_lines=24, buttons=["copy"])
-        with gr.Tab(words.UNSURE_WORDS):
-            threshold = gr.Slider(0, 1, DEFAULT_THRESHOLD, step=0.05, label=words.THRESHOLD)
+        with gr.Tab(reading_words.RAW):
+            raw = gr.Textbox(label=reading_words.RAW, lines=8, max_lines=24, buttons=["copy"])
+        with gr.Tab(reading_words.UNSURE_WORDS):
+            threshold = gr.Slider(0, 1, DEFAULT_THRESHOLD, step=0.05, label=reading_words.THRESHOLD)
             unsure = gr.Markdown(elem_classes="note")
             marked = gr.HighlightedText(
-                label=words.UNSURE_WORDS,
+                label=reading_words.UNSURE_WORDS,
                 color_map={UNSURE: "orange"},
                 show_inline_category=False,
                 combine_adjacent=False,
             )
     with gr.Row():
         saves = (
-            gr.DownloadButton(words.SAVE_PAGE, interactive=False, size="md"),
-            gr.DownloadButton(words.SAVE_ALL, interactive=False, size="md"),
+            gr.DownloadButton(reading_words.SAVE_PAGE, interactive=False, size="md"),
+            gr.DownloadButton(reading_words.SAVE_ALL, interactive=False, size="md"),
         )
     return progress, live, figures, chosen, note, rendered, raw, threshold, unsure, marked, *saves

@@ -10,7 +10,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from phi3v.confidence import rate_words
 from phi3v.formats import SUFFIXES, read_csv
-from phi3v.ui import words
+from phi3v.ui import reading_words, words
 from phi3v.ui.languages import translate
 from phi3v.ui.reading import Reading, Result
 
@@ -26,7 +26,7 @@ Span = tuple[str, str | None]
 def name_choices(reading: Reading) -> list[tuple[str, int]]:
     """The results to choose from, numbered, with what is to be known before looking."""
     return [
-        (translate(words.result_name(index + 1, result.name, mark_result(result))), index)
+        (translate(reading_words.result_name(index + 1, result.name, mark_result(result))), index)
         for index, result in enumerate(reading.results)
     ]
 
@@ -34,8 +34,8 @@ def name_choices(reading: Reading) -> list[tuple[str, int]]:
 def mark_result(result: Result) -> str:
     """What is wrong with a result, in a word or two; empty where nothing is."""
     if result.problem:
-        return words.NOT_READ
-    return words.MARKS.get(result.finish_reason or "", "")
+        return reading_words.NOT_READ
+    return reading_words.MARKS.get(result.finish_reason or "", "")
 
 
 def note_result(result: Result) -> str:
@@ -47,7 +47,7 @@ def note_result(result: Result) -> str:
         note = words.END_NOTES.get(result.finish_reason or "", "")
         misfit = translate(problem)
         if misfit and formatted.text:
-            misfit = f"{translate(words.NOT_IN_FORMAT)} {misfit}"
+            misfit = f"{translate(reading_words.NOT_IN_FORMAT)} {misfit}"
         notes += [misfit, translate(note), result.figures]
     return "\n\n".join(filter(None, notes))
 
@@ -71,7 +71,7 @@ def mark_words(result: Result, threshold: float) -> tuple[list[Span], str]:
             spans += [(result.text[at : word.start], None), (word.text, UNSURE)]
             at = word.end
     spans.append((result.text[at:end], None))
-    line = words.count_unsure(unsure, count) if count else words.NO_PROBABILITIES
+    line = reading_words.count_unsure(unsure, count) if count else reading_words.NO_PROBABILITIES
     return [span for span in spans if span[0]], translate(line)
 
 
