@@ -73,3 +73,22 @@ def test_everybody_sees_the_own_place_and_moves_up(
     button(first, "Stop").click()
     expect(messages(third).last).to_contain_text("Turn 1: Mine?")
     assert [request.turns[-1].text for request in engine.requests[-2:]] == ["slow please", "Mine?"]
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+def test_nothing_jumps_while_text_streams(page: Page, red: Path) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word1")
+    page.evaluate(
+        """() => {
+            window.shifted = 0;
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) window.shifted += entry.value;
+            }).observe({type: "layout-shift"});
+        }"""
+    )
+    expect(messages(page).last).to_contain_text("word25")
+    # What is called good is 0.1; the buttons below a growing answer make a hundredth of that.
+    assert page.evaluate("window.shifted") < 0.01
+    button(page, "Stop").click()
