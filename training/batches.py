@@ -30,11 +30,11 @@ from training.layouts import (
     cut_windows,
     view_picture,
 )
-from training.network import CELLS
 from training.settings import Stage
 from training.tasks import draw_sample
 from training.text import draw_page
 from training.tokenizer import IGNORED
+from training.tower import CELLS
 
 CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6}  # of a batch's size
 CUT_WEIGHTS = {FOUR: 0.75, WIDE: 0.16, TALL: 0.09}

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from training.network import GRID, MEAN, PATCH, STD, Sizes
 from training.stages import Training
 from training.tokenizer import load_tokenizer, write_tokenizer
+from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
 LEAST_SCALE = 0.6  # pictures up to 560 px are seen in one crop, larger ones in four

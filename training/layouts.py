@@ -12,8 +12,8 @@ import torch
 
 from phi3v.model.image_processing import crop_grid, resize_and_pad
 from training.canvas import FRAME, Picture, locate
-from training.network import CELLS, GRID, PATCH
 from training.tokenizer import CHARACTERS, COLOURS, SHAPES, SPACE, build_vocabulary
+from training.tower import CELLS, GRID, PATCH
 
 CELL = 2 * PATCH
 NAMES = (*CHARACTERS, *(SPACE + word for word in (*COLOURS, *SHAPES)))

@@ -17,10 +17,11 @@ from training.drills import Drills
 from training.journal import append_row
 from training.layouts import Layout
 from training.losses import Trainee
-from training.network import Network, Sizes
+from training.network import Network
 from training.optimizer import build_optimizers, has_fast_bfloat16
 from training.settings import Config, Stage
 from training.tokenizer import load_tokenizer, write_tokenizer
+from training.tower import Sizes
 
 SAVE_SECONDS = 240
 WORKER_NICE = 10
