@@ -56,11 +56,13 @@ def draw_book() -> Image.Image:
     return image
 
 
-def draw_lines(first: str, second: str, colour: str, background: str) -> Image.Image:
+def draw_lines(
+    first: str, second: str, colour: str, background: str, size: int = 40
+) -> Image.Image:
     """Two lines of large letters."""
     image, pen = new_picture(background)
-    write(pen, 120, first, 40, colour)
-    write(pen, 190, second, 40, colour)
+    write(pen, 120, first, size, colour)
+    write(pen, 190, second, size, colour)
     return image
 
 
@@ -69,10 +71,10 @@ def draw_table() -> Image.Image:
     image, pen = new_picture()
     rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"), ("Plum", "35"))
     for number, row in enumerate(rows):
-        top = 40 + 64 * number
+        top = 30 + 52 * number
         for left, right, cell in zip((24, 180), (180, 312), row, strict=True):
-            pen.rectangle((left, top, right, top + 64), outline=INK, width=2)
-            write(pen, top + 32, cell, 32, face="DejaVuSans", x=(left + right) // 2)
+            pen.rectangle((left, top, right, top + 52), outline=INK, width=2)
+            write(pen, top + 26, cell, 30, face="DejaVuSans", x=(left + right) // 2)
     return image
 
 
@@ -113,7 +115,7 @@ def draw_shapes(*shapes: tuple[str, str]) -> Image.Image:
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "revenue": draw_revenue,
     "book": draw_book,
-    "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW),
+    "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW, 38),
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
     "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
     "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
