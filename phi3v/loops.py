@@ -21,6 +21,8 @@ LONGEST_UNIT: Final = WINDOW // 4
 # line has some 100 characters, so also twice that many.
 SHORT_REPEATS: Final = 50
 SHORT_CHARACTERS: Final = 200
+# Nothing that people write has one letter or digit so often in a row.
+SAME_CHARACTERS: Final = 100
 # Rules, dot leaders, empty boxes and blanks to fill in go on for several lines.
 BLANK_CHARACTERS: Final = 400
 # A unit of four different words is a phrase, and equal phrases are rare: a written exercise, a
@@ -144,6 +146,8 @@ def count_needed(unit: str, is_cut: bool) -> int:
     """How often a unit must stand in a row to be a loop and no genuine repeat."""
     if not any(character.isalnum() for character in unit):
         return math.ceil((CUT_BLANK_CHARACTERS if is_cut else BLANK_CHARACTERS) / len(unit))
+    if len(unit) == 1:
+        return SAME_CHARACTERS
     words = {word.lower() for word in WORD.findall(unit)}
     if len(words) < PHRASE_WORDS:
         repeats = CUT_SHORT_REPEATS if is_cut else SHORT_REPEATS

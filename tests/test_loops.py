@@ -16,7 +16,7 @@ LOOPS = {
     "a paragraph": PARAGRAPH * 5,
     "one word": "STOP " + "THE " * 60,
     "a number": "Total 17 " + "0 " * 110,
-    "a character": "Hmm" + "m" * 300,
+    "a character": "Hmm" + "m" * 110,
     "an unfinished unit": LINE * 13 + LINE[:20],
     "a table's row": "| a | b |\n|---|---|\n" + "| Open | 5.00 |\n" * 55,
     "dots without end": "Chapter " + "." * 500,
@@ -27,7 +27,7 @@ CUT = {
     "a line": "Title\n" + LINE * 7,
     "a paragraph": PARAGRAPH[:172] * 4,
     "one word": "STOP " + "THE " * 26,
-    "a character": "Hmm" + "m" * 110,
+    "two characters": "Code " + "xy" * 55,
     "two words and a piece": "Price list\n" + "green tea\n" * 13 + "gre",
 }
 GENUINE_CUT = {
@@ -40,6 +40,7 @@ GENUINE_CUT = {
 GENUINE = {
     "a column of equal prices": "Price list\n" + "$5.00\n" * 45,
     "laughter": "He said: " + "ha " * 30 + "and left.",
+    "a cry": "A" + "a" * 80,
     "laughter at the end": "He said: " + "ha " * 40,
     "a table of zeros": "| day | a | b | c |\n|---|---|---|---|\n" + "| 0 | 0 | 0 | 0 |\n" * 40,
     "a table of yes and no": "| x | y |\n|---|---|\n" + "| yes | no |\n" * 45,
