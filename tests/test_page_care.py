@@ -93,7 +93,7 @@ def describe(page: Page, pictures: list[Path]) -> None:
 
 def talk_about_text(page: Page, pictures: list[Path]) -> None:
     open_tab(page, "OCR")
-    open_tab(page, words.CONVERSATION)
+    open_tab(page, words.CHAT)
     converse(page, pictures)
 
 

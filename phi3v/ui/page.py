@@ -58,7 +58,7 @@ def build_page(
                 if task is OCR:
                     with gr.Tab(task.title), gr.Tabs():
                         connect_reading(engine, lay_out_reading(settings), stream)
-                        title = words.CONVERSATION
+                        title = words.CHAT
                         add_conversation(engine, task, stream, settings, title)
                 else:
                     add_conversation(engine, task, stream, settings)
