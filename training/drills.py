@@ -1,8 +1,8 @@
-"""Sentences about pairs without the pictures: where the verdict is learnt.
+"""Questions and answers without the pictures: what is learnt from the words alone.
 
-One mark in some twenty tokens says whether both halves of a comparison are the same. From pictures
-alone that was never learnt; hundreds of sentences cost as much as a few pictures and teach it
-within minutes.
+One mark in some twenty tokens says whether both halves of a comparison are the same; a word or two
+of an answer are the question's own. From pictures alone the first was never learnt and the second
+hardly; hundreds of sentences cost as much as a few pictures and teach it within minutes.
 
 B sentences, T tokens.
 """
@@ -24,11 +24,12 @@ from training.words import choose_word
 
 LENGTH = 88  # tokens; longer sentences are drawn anew
 DIFFERENT = 0.6  # the share of pairs that differ
+VERDICTS = 0.6  # the share of sentences about pairs
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """Questions and answers about pairs, the verdict's mark the only label."""
+    """Questions and answers; only what follows from the words is labelled."""
 
     token_ids: Tensor  # (B, T) int64
     labels: Tensor  # (B, T) int64, already shifted
@@ -63,16 +64,63 @@ def choose_shapes(rng: random.Random) -> tuple[str, str]:
     return first, second
 
 
-def write_sentence(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
-    """The token ids of a question and its answer, and the verdict's position in them."""
+def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
+    """A question about one thing in a picture, and its answer up to the name and the name."""
+    colour, kind = rng.choice(COLOURS), choose_kind(rng)
+    plural = kind + ("es" if kind == "cross" else "s")
+    label = choose_word(rng, rng.choice(("title", "title", "upper")), False, wide=False)
+    if rng.random() < 0.4:
+        label = str(rng.randint(1990, 2035))
+    verb, thing = rng.choice((("are two", plural), ("are three", plural), ("is one", kind)))
+    return rng.choice(
+        (
+            (f"Where is the {colour} {kind}?", "The", f" {colour} {kind}"),
+            (f"Where is the {kind}?", "The", f" {kind}"),
+            (f"What colour is the {kind}?", "The", f" {kind}"),
+            (f"Which shape is {colour}?", f"The {kind} is", f" {colour}"),
+            (f"How many {plural} are there?", f"There {verb}", f" {thing}"),
+            (f"Count the {plural}.", f"There {verb}", f" {thing}"),
+            (
+                f"What is the value {rng.choice(('of', 'for'))} {label}?",
+                "The value of",
+                f" {label}",
+            ),
+            (f"How much is {label}?", "The value of", f" {label}"),
+        )
+    )
+
+
+def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
+    """A sentence about a pair, and where its verdict stands."""
+    names = choose_texts(rng) if rng.random() < 0.65 else choose_shapes(rng)
+    answer = write_answer(*names)
+    ids = tokenizer(f"{write_prompt(rng.choice(QUESTIONS))}{answer}<|end|>\n").input_ids
+    verdict = find_last(ids, tokenizer.convert_tokens_to_ids(choose_mark(answer)))
+    return ids, range(verdict, verdict + 1)
+
+
+def write_name(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
+    """A question, the answer up to what the question named, and where that stands."""
+    question, answer, name = ask_by_name(rng)
+    before = len(tokenizer(f"{write_prompt(question)}{answer}").input_ids)
+    ids = tokenizer(f"{write_prompt(question)}{answer}{name}").input_ids
+    return ids, range(before, len(ids))
+
+
+def write_prompt(question: str) -> str:
+    """A question as a chat has it, but for its pictures."""
+    return f"<|user|>\n{question}<|end|>\n<|assistant|>\n"
+
+
+def write_sentence(
+    rng: random.Random, tokenizer: PreTrainedTokenizerFast
+) -> tuple[list[int], range]:
+    """The token ids of a question and its answer, and the positions in them that are labelled."""
     while True:
-        names = choose_texts(rng) if rng.random() < 0.65 else choose_shapes(rng)
-        question = f"<|user|>\n{rng.choice(QUESTIONS)}<|end|>\n<|assistant|>\n"
-        answer = write_answer(*names)
-        ids = tokenizer(f"{question}{answer}<|end|>\n").input_ids
+        write = write_pair if rng.random() < VERDICTS else write_name
+        ids, labelled = write(rng, tokenizer)
         if len(ids) <= LENGTH:
-            mark = tokenizer.convert_tokens_to_ids(choose_mark(answer))
-            return ids, find_last(ids, mark)
+            return ids, labelled
 
 
 def choose_mark(answer: str) -> str:
@@ -100,7 +148,8 @@ class Drills(Dataset):
         token_ids = torch.full((self.size, LENGTH), self.pad)
         labels = torch.full((self.size, LENGTH), IGNORED)
         for row in range(self.size):
-            ids, verdict = write_sentence(rng, self.tokenizer)
+            ids, labelled = write_sentence(rng, self.tokenizer)
             token_ids[row, : len(ids)] = torch.tensor(ids)
-            labels[row, verdict - 1] = ids[verdict]
+            for position in labelled:
+                labels[row, position - 1] = ids[position]
         return Sentences(token_ids, labels)

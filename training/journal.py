@@ -7,8 +7,8 @@ from pathlib import Path
 # "answer" and "right" are of answers' tokens, "f1" of naming the cells of their pictures, "pages"
 # of naming those of dense pages, "drills" of verdicts on pairs in words.
 COLUMNS = ("time", "stage", "step", "seconds", "waited", "loss")
-MEASURES = ("answer", "right", "f1", "pages", "drills")
-SHOWN = ("right", "f1", "pages", "drills")
+MEASURES = ("answer", "right", "f1", "pages", "drills", "placed")
+SHOWN = ("right", "f1", "pages", "drills", "placed")
 WINDOW = 5  # rows that a point of the curve is the mean of
 
 

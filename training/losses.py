@@ -1,4 +1,4 @@
-"""What the network is trained for: naming the cells of its frames, and answering.
+"""What the network is trained for: naming the cells of its frames, placing them, and answering.
 
 B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 """
@@ -8,19 +8,21 @@ from torch import Tensor, nn
 
 from training.batches import IMAGE_SLOT, Batch, Frames
 from training.drills import Sentences
-from training.layouts import NAME_IDS
+from training.layouts import CELL, NAME_IDS
 from training.network import RARE, Network
 from training.tokenizer import IGNORED
+from training.tower import CELLS, GRID, PATCH, normalize
 
 
 class Trainee(nn.Module):
-    """The network, and a head for training only that tells a cell's four patches apart."""
+    """The network, and heads for training only: of a cell's four patches, its place and colour."""
 
     def __init__(self, network: Network):
         super().__init__()
         self.network = network
         width = network.sizes.text_width
         self.slots = nn.Linear(width, 4 * width)
+        self.places = nn.Linear(width, 2 * CELLS + 3)  # row, column, mean colour
         self.register_buffer("name_ids", torch.tensor(NAME_IDS), persistent=False)
 
     def encode(self, frames: Frames) -> Tensor:
@@ -52,6 +54,30 @@ class Trainee(nn.Module):
             f1 = 2 * hits / (found.sum() + names.sum()).clamp(1)
         return loss, f1
 
+    def place_cells(self, cells: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
+        """The loss of telling cells' rows, columns and mean colours, and how many places are right.
+
+        Naming alone drives out of the image tokens where in its frame a cell is, and what colour
+        it has where nothing stands: without this loss the decoder hardly learns to say either.
+
+        Args:
+            cells: (N, C, D) projected cells.
+            frames: what they show.
+        """
+        told = self.places(cells).float()
+        count, height, width, _ = frames.pixels.shape
+        first = frames.places.view(count, height // PATCH, width // PATCH)[:, ::2, ::2].flatten(1)
+        rows, columns = first // GRID // 2, first % GRID // 2
+        row_logits, column_logits, colours = told.split((CELLS, CELLS, 3), -1)
+        pixels = normalize(frames.pixels).view(count, height // CELL, CELL, width // CELL, CELL, 3)
+        wanted = pixels.mean((2, 4)).flatten(1, 2)  # (N, C, 3)
+        score = nn.functional.cross_entropy
+        loss = score(row_logits.mT, rows) + score(column_logits.mT, columns)
+        loss = loss + nn.functional.mse_loss(colours, wanted)
+        with torch.no_grad():
+            right = (row_logits.argmax(-1) == rows) & (column_logits.argmax(-1) == columns)
+        return loss, right.float().mean()
+
     def read_pages(self, frames: Frames) -> dict[str, Tensor]:
         """Losses of the tower alone, on windows."""
         cells = self.network.images.img_projection(self.encode(frames).flatten(1, 2))
@@ -70,8 +96,10 @@ class Trainee(nn.Module):
             "right": (logits.argmax(-1) == labels).float().mean().detach(),
         }
 
-    def answer(self, batch: Batch, frozen: bool, naming: float) -> dict[str, Tensor]:
-        """Losses of answering; `naming` weighs the cell-naming loss against the answers'.
+    def answer(
+        self, batch: Batch, frozen: bool, naming: float, placing: float
+    ) -> dict[str, Tensor]:
+        """Losses of answering; `naming` and `placing` weigh the cells' losses against the answers'.
 
         With `frozen`, tower and projector stay as they are.
         """
@@ -95,11 +123,14 @@ class Trainee(nn.Module):
         answer_loss = (losses * weights).sum() / weights.sum()
         with torch.set_grad_enabled(naming > 0):
             naming_loss, f1 = self.name_cells(projected, batch.frames.names)
+        with torch.set_grad_enabled(placing > 0):
+            placing_loss, placed = self.place_cells(projected, batch.frames)
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
         return {
-            "loss": answer_loss + naming * naming_loss,
+            "loss": answer_loss + naming * naming_loss + placing * placing_loss,
             "answer": answer_loss.detach(),
             "right": right,
             "f1": f1,
+            "placed": placed,
         }

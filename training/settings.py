@@ -25,6 +25,7 @@ class Stage:
     final: float = 0.02
     average: float = 0.0
     naming: float = 0.3
+    placing: float = 0.0
     pages: int = 0
     drills: int = 0
     strips: float = 0.0

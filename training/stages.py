@@ -193,7 +193,9 @@ class Training:
             if stage.kind == "tower":
                 losses = self.trainee.read_pages(batch)
             else:
-                losses = self.trainee.answer(batch, stage.tower_rate == 0, stage.naming)
+                losses = self.trainee.answer(
+                    batch, stage.tower_rate == 0, stage.naming, stage.placing
+                )
                 if batch.pages:
                     pages = self.trainee.read_pages(batch.pages)
                     losses["loss"] = losses["loss"] + stage.naming * pages["loss"]

@@ -36,6 +36,12 @@ class Sizes:
         return asdict(self)
 
 
+def normalize(frames: Tensor) -> Tensor:
+    """uint8 pixels (..., 3) as the tower takes them: the image processor's mean and deviation."""
+    mean, std = torch.tensor(MEAN, device=frames.device), torch.tensor(STD, device=frames.device)
+    return (frames.float() / 255 - mean) / std
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Attention over (B, heads, T, head width), without the fused kernel."""
     scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
@@ -174,12 +180,9 @@ class VisionModel(nn.Module):
         """
         batch, height, width, _ = frames.shape
         rows, columns = height // PATCH, width // PATCH
-        mean, std = (
-            torch.tensor(MEAN, device=frames.device),
-            torch.tensor(STD, device=frames.device),
+        pixels = (
+            normalize(frames).view(batch, rows, PATCH, columns, PATCH, 3).permute(0, 1, 3, 5, 2, 4)
         )
-        pixels = (frames.float() / 255 - mean) / std
-        pixels = pixels.view(batch, rows, PATCH, columns, PATCH, 3).permute(0, 1, 3, 5, 2, 4)
         pixels = pixels.reshape(batch, rows * columns, 3 * PATCH * PATCH)
         weight = self.embeddings.patch_embedding.weight.flatten(1)
         x = nn.functional.linear(pixels, weight)  # (B, P, V)
