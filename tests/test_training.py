@@ -10,26 +10,22 @@ from PIL import Image
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
-from training.batches import IMAGE_SLOT, Frames, Pages, PromptEncoder, Questions
+from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
 from training.canvas import Dice, Picture, list_fonts
-from training.drills import Drills
 from training.export import ASSETS, export
 from training.journal import append_row, draw_curve, read_rows
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
-    NAME_IDS,
     SINGLE,
     choose_strip,
     cut_frames,
     view_picture,
 )
 from training.losses import Trainee
-from training.network import Network
 from training.settings import Config, Stage, load_config
 from training.stages import Training
 from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
-from training.tower import CELLS, GRID, Sizes, normalize
 
 SIZES = {"vision_width": 32, "vision_mlp": 64, "vision_layers": 3, "vision_heads": 2}
 SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}
@@ -269,38 +265,3 @@ def test_the_log_of_a_run_is_plotted(tmp_path):
     draw_curve(log, tmp_path / "curve.png")
     assert [row["right"] for row in read_rows(log)] == ["", "", "0.8000"]
     assert Image.open(tmp_path / "curve.png").width > 500
-
-
-def test_sentences_without_pictures_label_verdicts_and_what_the_question_names(tmp_path):
-    write_tokenizer(tmp_path)
-    tokenizer = load_tokenizer(tmp_path)
-    batch = Drills(1, 1, 80, tokenizer)[0]
-    labels = [tokenizer.decode(row[row != IGNORED]) for row in batch.labels]
-    texts = [tokenizer.decode(row) for row in batch.token_ids]
-    pairs = [(text, label) for text, label in zip(texts, labels, strict=True) if "second" in text]
-    assert {label for _, label in pairs} == {".", ":"}
-    assert all(("identical" in text) == (label == ":") for text, label in pairs)
-    names = [(text, label) for text, label in zip(texts, labels, strict=True) if len(label) > 1]
-    assert len(names) > 20
-    for sentence, label in names:
-        question, _ = sentence.split("<|end|>")
-        assert label.strip() in question or f"{label.strip()}s" in question, sentence
-
-
-def test_a_cells_place_and_colour_are_learnt_from_its_image_token():
-    trainee = Trainee(Network(Sizes(vocab_size=max(NAME_IDS) + 1, **SIZES)))
-    places = torch.arange(GRID * GRID).view(GRID, GRID)[4:8, 6:12]  # two rows of three cells
-    pixels = torch.full((1, 56, 84, 3), 255, dtype=torch.uint8)
-    pixels[:, :28, :28] = 0
-    frames = Frames(pixels, places.flatten()[None], torch.zeros(1, 6, 4, len(NAME_IDS)))
-    cells = torch.eye(SIZES["text_width"])[None, :6]
-    weight = torch.zeros_like(trainee.places.weight)
-    for cell in range(6):
-        weight[2 + cell // 3, cell] = weight[CELLS + 3 + cell % 3, cell] = 9.0
-        weight[2 * CELLS :, cell] = normalize(pixels[0, 0, 0] if cell == 0 else pixels[0, -1, -1])
-    trainee.places.weight.data, trainee.places.bias.data[:] = weight, 0.0
-    loss, right = trainee.place_cells(cells, frames)
-    assert right == 1
-    assert loss < 0.02
-    weight[2 * CELLS :] = 0
-    assert trainee.place_cells(cells, frames)[0] > 1

@@ -67,14 +67,21 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Questions and answers about frames."""
+class Turns:
+    """Questions and answers."""
 
-    frames: Frames
     token_ids: Tensor  # (B, T) int64, IMAGE_SLOT where an image token stands
     labels: Tensor  # (B, T) int64, already shifted: the token to be predicted at each position
     weights: Tensor  # (B, T) float32, what each label's loss counts
     start: int  # no label stands before this position
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Questions and answers about frames, and what goes along with them."""
+
+    turns: Turns
+    frames: Frames
     layout: Layout = SINGLE  # of every picture
     pages: Frames | None = None  # windows of dense pages, which keep the tower sharp
     drills: Sentences | None = None  # pairs in words alone
@@ -240,4 +247,5 @@ class Questions(Dataset):
             for picture in sample.pictures
             for frame in cut_frames(view_picture(picture, layout.num_crops), layout, top)
         ]
-        return Batch(stack_frames(frames), token_ids, labels, weights, start, layout)
+        turns = Turns(token_ids, labels, weights, start)
+        return Batch(turns, stack_frames(frames), layout)

@@ -6,7 +6,7 @@ B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 import torch
 from torch import Tensor, nn
 
-from training.batches import IMAGE_SLOT, Batch, Frames
+from training.batches import IMAGE_SLOT, Batch, Frames, Turns
 from training.drills import Sentences
 from training.layouts import CELL, NAME_IDS
 from training.network import RARE, Network
@@ -96,41 +96,39 @@ class Trainee(nn.Module):
             "right": (logits.argmax(-1) == labels).float().mean().detach(),
         }
 
-    def answer(
-        self, batch: Batch, frozen: bool, naming: float, placing: float
-    ) -> dict[str, Tensor]:
-        """Losses of answering; `naming` and `placing` weigh the cells' losses against the answers'.
+    def see(self, batch: Batch, frozen: bool) -> tuple[Tensor, Tensor]:
+        """Image tokens of a batch's pictures, and the projected cells of its frames.
 
         With `frozen`, tower and projector stay as they are.
+
+        Returns:
+            (pictures, T, D) and (N, C, D)
         """
-        network = self.network
         with torch.set_grad_enabled(not frozen):
             cells = self.encode(batch.frames)
-            tokens, projected = network.images.project_pictures(
+            return self.network.images.project_pictures(
                 cells, batch.layout.columns, batch.layout.sub_frames
             )
-        slots = batch.token_ids == IMAGE_SLOT
-        embeds = network.model.embed_tokens(batch.token_ids.clamp(min=0))
-        # Row-major order of slots is picture order: exactly as many slots as image tokens.
+
+    def answer(self, turns: Turns, tokens: Tensor) -> dict[str, Tensor]:
+        """The loss of answering, and the share of the answers' tokens that are right.
+
+        Args:
+            turns: questions and answers.
+            tokens: (slots, D) image tokens, one for each IMAGE_SLOT, row by row.
+        """
+        network = self.network
+        slots = turns.token_ids == IMAGE_SLOT
+        embeds = network.model.embed_tokens(turns.token_ids.clamp(min=0))
         embeds = embeds.masked_scatter(slots[:, :, None], tokens.to(embeds.dtype))
-        hidden = network.decode(embeds, batch.start)
-        labels = batch.labels[:, batch.start :]
+        hidden = network.decode(embeds, turns.start)
+        labels = turns.labels[:, turns.start :]
         answered = labels != IGNORED
         logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
         labels = labels[answered]
-        weights = batch.weights[:, batch.start :][answered]
+        weights = turns.weights[:, turns.start :][answered]
         losses = nn.functional.cross_entropy(logits, labels, reduction="none")
-        answer_loss = (losses * weights).sum() / weights.sum()
-        with torch.set_grad_enabled(naming > 0):
-            naming_loss, f1 = self.name_cells(projected, batch.frames.names)
-        with torch.set_grad_enabled(placing > 0):
-            placing_loss, placed = self.place_cells(projected, batch.frames)
+        loss = (losses * weights).sum() / weights.sum()
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
-        return {
-            "loss": answer_loss + naming * naming_loss + placing * placing_loss,
-            "answer": answer_loss.detach(),
-            "right": right,
-            "f1": f1,
-            "placed": placed,
-        }
+        return {"loss": loss, "answer": loss.detach(), "right": right}

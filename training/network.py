@@ -47,7 +47,6 @@ class ImageEmbedding(nn.Module):
         Returns:
             (pictures, T, D), and the cells' own projections (N, rows * 12, D).
         """
-        frames, height, width, _ = cells.shape
         projected = self.img_projection(cells)  # (N, rows, 12, D)
         newline = self.img_projection(self.sub_GN.flatten().to(cells.dtype))
         separator = self.img_projection(self.glb_GN.flatten().to(cells.dtype))
@@ -57,16 +56,35 @@ class ImageEmbedding(nn.Module):
             ends = newline.expand(*rows.shape[:2], 1, -1)
             return torch.cat([rows, ends], 2).flatten(1, 2)
 
-        count = subs if subs == 1 and columns == 1 else subs + 1
-        pictures = projected.unflatten(0, (frames // count, count))
-        sub = pictures[:, :subs].unflatten(1, (subs // columns, columns)).transpose(2, 3)
-        sub = sub.reshape(len(pictures), subs // columns * height, columns * width, -1)
-        tokens = [
-            end_rows(sub),
-            separator.expand(len(pictures), 1, -1),
-            end_rows(pictures[:, -1]),
-        ]
-        return torch.cat(tokens, 1), projected.flatten(1, 2)
+        tokens = arrange_cells(projected, newline, separator, columns, subs)
+        return tokens, projected.flatten(1, 2)
+
+
+def arrange_cells(
+    cells: Tensor, newline: Tensor, separator: Tensor, columns: int, subs: int
+) -> Tensor:
+    """What belongs to cells (N, rows, 12, X) in the order of image tokens: (pictures, T, X).
+
+    Args:
+        cells: of pictures' frames, as `ImageEmbedding.project_pictures` has them.
+        newline: (X,), put at the end of every row.
+        separator: (X,), put between the sub-crops and the global one.
+        columns: sub-crops side by side.
+        subs: sub-crops of a picture.
+    """
+    frames, height, width, _ = cells.shape
+
+    def end_rows(rows: Tensor) -> Tensor:
+        """(pictures, R, C, X) -> (pictures, R * (C + 1), X)."""
+        ends = newline.expand(*rows.shape[:2], 1, -1)
+        return torch.cat([rows, ends], 2).flatten(1, 2)
+
+    count = subs if subs == 1 and columns == 1 else subs + 1
+    pictures = cells.unflatten(0, (frames // count, count))
+    sub = pictures[:, :subs].unflatten(1, (subs // columns, columns)).transpose(2, 3)
+    sub = sub.reshape(len(pictures), subs // columns * height, columns * width, -1)
+    between = separator.expand(len(pictures), 1, -1)
+    return torch.cat([end_rows(sub), between, end_rows(pictures[:, -1])], 1)
 
 
 class RmsNorm(nn.Module):

@@ -28,6 +28,7 @@ class Stage:
     placing: float = 0.0
     pages: int = 0
     drills: int = 0
+    excerpts: int = 0
     strips: float = 0.0
     strip_batch: int = 32
     crops: float = 0.0

@@ -1,6 +1,7 @@
 """The training loop: stage after stage, resumable at any step."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
-from training.batches import Pages, Questions
+from training.batches import Batch, Pages, Questions
 from training.drills import Drills
 from training.journal import append_row
 from training.layouts import Layout
 from training.losses import Trainee
 from training.network import Network
 from training.optimizer import build_optimizers, has_fast_bfloat16
+from training.replay import Replay
 from training.settings import Config, Stage
 from training.tokenizer import load_tokenizer, write_tokenizer
 from training.tower import Sizes
@@ -109,6 +111,7 @@ class Training:
         self.optimizers: list[torch.optim.Optimizer] = []
         self.loaded: list[dict] | None = None
         self.began: dict[str, Tensor] = {}  # the weights at the stage's beginning
+        self.replay: Replay | None = None
         self.stopping = False
         if (folder / "state.pt").exists():
             self.resume()
@@ -193,17 +196,7 @@ class Training:
             if stage.kind == "tower":
                 losses = self.trainee.read_pages(batch)
             else:
-                losses = self.trainee.answer(
-                    batch, stage.tower_rate == 0, stage.naming, stage.placing
-                )
-                if batch.pages:
-                    pages = self.trainee.read_pages(batch.pages)
-                    losses["loss"] = losses["loss"] + stage.naming * pages["loss"]
-                    losses["pages"] = pages["f1"]
-                if batch.drills:
-                    drills = self.trainee.judge(batch.drills)
-                    losses["loss"] = losses["loss"] + DRILL_WEIGHT * drills["loss"]
-                    losses["drills"] = drills["right"]
+                losses = self.answer(stage, batch)
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.trainee.parameters(), 1.0)
         factor = rate_factor(stage, self.step)
@@ -214,11 +207,36 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
         return losses
 
+    def answer(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
+        """Losses of questions, of their pictures' cells, and of what goes along with them."""
+        trainee = self.trainee
+        tokens, cells = trainee.see(batch, frozen=stage.tower_rate == 0)
+        losses = trainee.answer(batch.turns, tokens.flatten(0, 1))
+        naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
+        placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
+        losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
+        if batch.pages:
+            pages = trainee.read_pages(batch.pages)
+            losses["loss"] = losses["loss"] + stage.naming * pages["loss"]
+            losses["pages"] = pages["f1"]
+        if batch.drills:
+            drills = trainee.judge(batch.drills)
+            losses["loss"] = losses["loss"] + DRILL_WEIGHT * drills["loss"]
+            losses["drills"] = drills["right"]
+        if self.replay:
+            excerpts = self.replay.draw(random.Random(f"{self.config.seed}:{self.step}"))
+            if excerpts:
+                turns, shown = (move(part, self.device) for part in excerpts)
+                losses["loss"] = losses["loss"] + trainee.answer(turns, shown)["loss"]
+            self.replay.add(batch, tokens)
+        return losses
+
     def run_stage(self, stage: Stage, workers: int) -> None:
         """One stage from the current step to its end."""
         self.prepare(stage)
         if stage.average and self.step == 0:
             self.began = {k: v.clone() for k, v in self.trainee.state_dict().items()}
+        self.replay = Replay(stage.excerpts) if stage.excerpts else None
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}
         saved = logged = time.monotonic()
