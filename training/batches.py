@@ -75,6 +75,11 @@ class Turns:
     weights: Tensor  # (B, T) float32, what each label's loss counts
     start: int  # no label stands before this position
 
+    def take(self, count: int) -> "Turns":
+        """The first `count` rows."""
+        parts = (part[:count] for part in (self.token_ids, self.labels, self.weights))
+        return Turns(*parts, self.start)
+
 
 @dataclass(frozen=True)
 class Batch:

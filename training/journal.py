@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 # "answer" and "right" are of answers' tokens, "f1" of naming the cells of their pictures, "pages"
-# of naming those of dense pages, "drills" of verdicts on pairs in words.
+# of naming those of dense pages, "drills" of sentences without pictures,
+# "placed" of telling where a cell is, "excerpts" as "right", of pictures seen before.
 COLUMNS = ("time", "stage", "step", "seconds", "waited", "loss")
-MEASURES = ("answer", "right", "f1", "pages", "drills", "placed")
-SHOWN = ("right", "f1", "pages", "drills", "placed")
+MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "excerpts")
+SHOWN = ("right", "f1", "pages", "drills", "placed", "excerpts")
 WINDOW = 5  # rows that a point of the curve is the mean of
 
 

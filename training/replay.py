@@ -21,7 +21,7 @@ from training.tower import CELLS
 KEPT = 1500  # rows to choose from, the latest
 LENGTH = 192  # tokens of an excerpt; those that are longer are not used
 MARK, BLANK, SHAPE, PRINT = range(4)  # kinds of image tokens; a mark ends a row or a part
-SHARES = {MARK: 1.0, BLANK: 0.06, SHAPE: 0.5, PRINT: 1.0}  # of the tokens that are kept
+SHARES = {MARK: 1.0, BLANK: 0.06, SHAPE: 0.7, PRINT: 1.0}  # of the tokens that are kept
 FINE_SHARE = 0.3  # of the shares of shapes and blanks where a picture is seen in several crops
 ONE_PART = 0.6  # how often only one of two like parts is kept
 

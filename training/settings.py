@@ -29,6 +29,7 @@ class Stage:
     pages: int = 0
     drills: int = 0
     excerpts: int = 0
+    full: float = 1.0
     strips: float = 0.0
     strip_batch: int = 32
     crops: float = 0.0

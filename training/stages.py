@@ -23,7 +23,7 @@ from training.optimizer import build_optimizers, has_fast_bfloat16
 from training.replay import Replay
 from training.settings import Config, Stage
 from training.tokenizer import load_tokenizer, write_tokenizer
-from training.tower import Sizes
+from training.tower import CELLS, Sizes
 
 SAVE_SECONDS = 240
 WORKER_NICE = 10
@@ -211,7 +211,10 @@ class Training:
         """Losses of questions, of their pictures' cells, and of what goes along with them."""
         trainee = self.trainee
         tokens, cells = trainee.see(batch, frozen=stage.tower_rate == 0)
-        losses = trainee.answer(batch.turns, tokens.flatten(0, 1))
+        rows = len(batch.turns.token_ids)
+        asked = round(rows * stage.full) if self.replay and batch.layout.height == CELLS else rows
+        each = len(tokens) // rows  # pictures of a row
+        losses = trainee.answer(batch.turns.take(asked), tokens[: asked * each].flatten(0, 1))
         naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
         placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
         losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
@@ -227,7 +230,9 @@ class Training:
             excerpts = self.replay.draw(random.Random(f"{self.config.seed}:{self.step}"))
             if excerpts:
                 turns, shown = (move(part, self.device) for part in excerpts)
-                losses["loss"] = losses["loss"] + trainee.answer(turns, shown)["loss"]
+                again = trainee.answer(turns, shown)
+                losses["loss"] = losses["loss"] + again["loss"]
+                losses["excerpts"] = again["right"]
             self.replay.add(batch, tokens)
         return losses
 
