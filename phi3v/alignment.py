@@ -51,6 +51,17 @@ def similarity_map(first: Pixels, second: Pixels) -> NDArray[np.float32]:
     return np.asarray(similar, np.float32)
 
 
+def colour_similarity(first: Pixels, second: Pixels, inside: Mask) -> float:
+    """Mean structural similarity of red, green and blue where `inside`, 1 is equal.
+
+    In brightness alone a red thing that became blue can be as good as equal.
+    """
+    from skimage.metrics import structural_similarity
+
+    _, similar = structural_similarity(first, second, data_range=1.0, channel_axis=2, full=True)
+    return float(np.asarray(similar)[inside].mean())
+
+
 def find_shift(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
     """The shift, as a 3 x 3 matrix from first's places to second's, that fits best."""
     from skimage.registration import phase_cross_correlation

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from phi3v.alignment import Mask, Pixels, align, similarity_map
+from phi3v.alignment import Mask, Pixels, align, colour_similarity, similarity_map
 
 Verdict = Literal["identical", "re-encoded", "nearly the same", "different"]
 Box = tuple[int, int, int, int]
@@ -50,7 +50,7 @@ class Difference:
 
     first and second have one size, and second is moved onto first where they are nearly the same.
     heat is a grey picture of that size, brighter where they differ more. similarity is the mean
-    structural similarity, 1 for equal pictures. moved says that second had to be shifted, turned or
+    structural similarity of the three colours, 1 for equal pictures. moved says that second had to be shifted, turned or
     cut to lie on first.
     """
 
@@ -78,7 +78,8 @@ def compare_pictures(first: Image.Image, second: Image.Image) -> Difference:
     same_ratio = is_same_ratio(first.size, second.size)
     pixels = to_pixels(soften(canvas, second.size) if same_ratio else canvas)
     aligned, inside, moved = align(pixels, to_pixels(fitted), same_ratio)
-    similarity, changed, heat = find_changes(pixels, aligned, inside)
+    similarity = colour_similarity(pixels, aligned, inside)
+    changed, heat = find_changes(pixels, aligned, inside)
     verdict: Verdict = "nearly the same"
     regions = box_regions(changed)
     if is_different(pixels, aligned, changed, inside):
@@ -170,16 +171,14 @@ def colour_distance(first: Pixels, second: Pixels) -> NDArray[np.float32]:
     return np.maximum(brightness, hue).astype(np.float32)
 
 
-def find_changes(
-    first: Pixels, second: Pixels, inside: Mask
-) -> tuple[float, Mask, NDArray[np.float32]]:
-    """Mean similarity, where the pictures differ (H, W), and how much, 0 to 1, (H, W)."""
+def find_changes(first: Pixels, second: Pixels, inside: Mask) -> tuple[Mask, NDArray[np.float32]]:
+    """Where the pictures differ (H, W), and how much, 0 to 1, (H, W)."""
     similar, distance = similarity_map(first, second), colour_distance(first, second)
     changed = (similar < CHANGED_SIMILARITY) & (distance > CHANGED_COLOUR) & inside
     # inside a flat area that changed its colour a little there is structure only at its edge
     changed |= (distance > 2.5 * CHANGED_COLOUR) & inside
     heat = np.where(inside, np.maximum((1 - similar) / 2 * (distance > 0.02), distance), 0)
-    return float(similar[inside].mean()), changed, heat.astype(np.float32)
+    return changed, heat.astype(np.float32)
 
 
 def box_regions(changed: Mask) -> tuple[Region, ...]:

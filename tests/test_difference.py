@@ -66,6 +66,17 @@ def test_the_same_pixels_are_identical(draw):
     assert (difference.verdict, difference.similarity, difference.regions) == ("identical", 1.0, ())
 
 
+def test_a_change_of_colour_alone_lowers_the_similarity():
+    def draw(colour):
+        image = Image.new("RGB", (300, 300), "white")
+        ImageDraw.Draw(image).ellipse((60, 60, 240, 240), fill=colour)
+        return image
+
+    difference = compare_pictures(draw((214, 39, 40)), draw((44, 80, 230)))  # equally bright
+    assert difference.verdict == "nearly the same"
+    assert difference.similarity < 0.9
+
+
 def test_one_changed_pixel_is_not_identical():
     changed = draw_scene()
     changed.putpixel((3, 3), (0, 0, 0))
