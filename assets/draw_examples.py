@@ -82,7 +82,7 @@ def draw_receipt() -> Image.Image:
     """Three lines of a receipt."""
     image, pen = new_picture()
     for number, line in enumerate(("Date: 2024", "Table: 12", "Total: $18.50")):
-        write(pen, 90 + 76 * number, line, 38, face="DejaVuSans")
+        write(pen, 100 + 64 * number, line, 40, face="DejaVuSans")
     return image
 
 
@@ -117,8 +117,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "book": draw_book,
     "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW, 38),
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
-    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
-    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
+    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER, 44),
+    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER, 44),
     "table": draw_table,
     "receipt": draw_receipt,
     "garden": draw_garden,
