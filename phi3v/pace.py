@@ -20,9 +20,13 @@ class Pace:
         self._answer: deque[float] = deque(maxlen=KEPT)
 
     def note(self, statistics: Statistics) -> None:
-        """Learn from an answer's figures; one that was stopped before it began teaches nothing."""
+        """Learn from an answer's figures; one that was stopped before it began teaches nothing.
+
+        Nor does one teach what a prompt takes of which most was kept from before: the time for a
+        last few tokens is that of starting, and a thousand take hardly longer.
+        """
         computed = statistics.prompt_tokens - statistics.reused_tokens
-        if statistics.prompt_time > 0 and computed > 0:
+        if statistics.prompt_time > 0 and computed > 0 and computed >= statistics.reused_tokens:
             self._prompt.append(statistics.prompt_time / computed)
         if statistics.tokens_per_second > 0:
             self._answer.append(1 / statistics.tokens_per_second)

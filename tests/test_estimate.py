@@ -106,6 +106,13 @@ def test_a_pace_is_the_median_and_leaves_waiting_and_kept_tokens_out():
     assert pace.answer_seconds(100) == pytest.approx(2.0)
 
 
+def test_a_prompt_that_was_mostly_kept_does_not_teach_what_a_whole_one_takes():
+    pace = Pace()
+    for kept in (0, 99, 99, 60):
+        pace.note(figures(reused_tokens=kept))
+    assert pace.prompt_seconds(100) == pytest.approx(2.0)
+
+
 def test_an_answer_that_never_began_teaches_nothing():
     pace = Pace()
     pace.note(figures(prompt_time=0.0, tokens_per_second=0.0))
