@@ -50,8 +50,8 @@ class Difference:
 
     first and second have one size, and second is moved onto first where they are nearly the same.
     heat is a grey picture of that size, brighter where they differ more. similarity is the mean
-    structural similarity of the three colours, 1 for equal pictures. moved says that second had to be shifted, turned or
-    cut to lie on first.
+    structural similarity of the three colours, 1 for equal pictures. moved says that second had to
+    be shifted, turned or cut to lie on first.
     """
 
     verdict: Verdict
