@@ -5,22 +5,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_training import ANSWERS, SIZES, needs_fonts
+from test_training import tokenizer as tokenizer  # a fixture
 
-from tests.test_training import ANSWERS, SIZES, needs_fonts
 from training.batches import IMAGE_SLOT, Frames, Questions
 from training.drills import Drills
 from training.layouts import NAME_IDS, SINGLE
 from training.losses import Trainee
 from training.network import Network
 from training.replay import MARK, PRINT, SHAPE, Replay, choose_tokens, tell_kinds
-from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
+from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, Sizes, normalize
-
-
-@pytest.fixture
-def tokenizer(tmp_path):
-    write_tokenizer(tmp_path)
-    return load_tokenizer(tmp_path)
 
 
 def test_sentences_without_pictures_label_verdicts_and_what_the_question_names(tokenizer):
@@ -62,7 +57,7 @@ def test_excerpts_keep_the_turns_and_all_print(tokenizer, task):
         assert halves[0].all() or halves[1].all()
 
 
-def test_a_cells_place_and_colour_are_learnt_from_its_image_token():
+def test_the_loss_of_places_is_small_where_places_and_colours_are_told():
     trainee = Trainee(Network(Sizes(vocab_size=max(NAME_IDS) + 1, **SIZES)))
     places = torch.arange(GRID * GRID).view(GRID, GRID)[4:8, 6:12]  # two rows of three cells
     pixels = torch.full((1, 56, 84, 3), 255, dtype=torch.uint8)

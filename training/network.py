@@ -50,12 +50,6 @@ class ImageEmbedding(nn.Module):
         projected = self.img_projection(cells)  # (N, rows, 12, D)
         newline = self.img_projection(self.sub_GN.flatten().to(cells.dtype))
         separator = self.img_projection(self.glb_GN.flatten().to(cells.dtype))
-
-        def end_rows(rows: Tensor) -> Tensor:
-            """(pictures, R, C, D) -> (pictures, R * (C + 1), D)."""
-            ends = newline.expand(*rows.shape[:2], 1, -1)
-            return torch.cat([rows, ends], 2).flatten(1, 2)
-
         tokens = arrange_cells(projected, newline, separator, columns, subs)
         return tokens, projected.flatten(1, 2)
 
