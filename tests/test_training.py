@@ -10,7 +10,7 @@ from PIL import Image
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
-from training.batches import IMAGE_SLOT, Pages, PromptEncoder, Questions
+from training.batches import Pages, Questions
 from training.canvas import Dice, Picture, list_fonts
 from training.export import ASSETS, export
 from training.journal import append_row, draw_curve, read_rows
@@ -23,6 +23,7 @@ from training.layouts import (
     view_picture,
 )
 from training.losses import Trainee
+from training.prompts import IMAGE_SLOT, PromptEncoder
 from training.settings import Config, Stage, load_config
 from training.stages import Training
 from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
@@ -72,6 +73,19 @@ def test_every_mark_of_a_sample_lies_on_its_picture(make):
             for mark in picture.marks:
                 assert -2 <= mark.x <= picture.image.width + 2
                 assert -2 <= mark.y <= picture.image.height + 2
+
+
+@needs_fonts
+def test_what_a_chart_does_not_print_is_not_told():
+    rng = random.Random(4)
+    series = chart.Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", False)
+    answers = " ".join(chart.ask(rng, series)[1] for _ in range(60))
+    assert "The highest is Mar" in answers
+    assert not any(str(value) in answers for value in series.values)
+    printed = replace(series, is_printed=True)
+    answers = " ".join(chart.ask(rng, printed)[1] for _ in range(60))
+    assert "The highest is 903 for Mar" in answers
+    assert "| Feb | 802 |" in answers
 
 
 @needs_fonts
@@ -155,7 +169,8 @@ def test_only_names_and_wording_are_whole_tokens(tokenizer):
 def test_prompts_are_encoded_as_the_processor_does(tokenizer, tmp_path):
     sample = compare.make_sample(random.Random(1))
     sample = replace(sample, more=(("And now?", "No."),))
-    ids, labels = PromptEncoder(tokenizer).encode(sample)
+    encoded = PromptEncoder(tokenizer).encode(sample)
+    ids, labels = encoded.ids, encoded.labels
     image_token = tokenizer.convert_tokens_to_ids("<|image|>")
     from phi3v.model import Phi3VImageProcessor
 
@@ -234,12 +249,13 @@ def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layou
         tokens, _ = trainee.network.images.project_pictures(
             cells, layout.columns, layout.sub_frames
         )
-        ids, labels = PromptEncoder(training.tokenizer).encode(sample, layout.image_tokens)
-        prompt = ids[: next(i for i, label in enumerate(labels) if label != IGNORED) + 1]
+        encoded = PromptEncoder(training.tokenizer).encode(sample, layout.image_tokens)
+        begin = next(i for i, label in enumerate(encoded.labels) if label != IGNORED)
+        prompt = encoded.ids[: begin + 1]
         embeds = trainee.network.model.embed_tokens(torch.tensor([prompt]).clamp(min=0))
         slots = torch.tensor([prompt]) == IMAGE_SLOT
         embeds = embeds.masked_scatter(slots[:, :, None], tokens)
-        hidden = trainee.network.decode(embeds)[0, -1]
+        hidden = trainee.network.decode(embeds)[0][0, -1]
         logits = hidden @ trainee.network.model.embed_tokens.weight.T
     # The training's global crop is rounded to bytes when it is not the sub-crop itself.
     assert torch.allclose(logits, expected, atol=1e-3 if layout == SINGLE else 1e-2)

@@ -100,7 +100,7 @@ def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], lis
     face = text.choose_text_face(rng, paper, held_out)
     before = [choose_word(rng, face.case, held_out, wide=False)]
     if is_wide(rng):
-        before = text.write_lines(rng, face.case, held_out, most=2)
+        before = text.write_phrase(rng, face.case, held_out)
     after = list(before)
     if rng.random() < DIFFERENT:
         index = rng.randrange(len(after))

@@ -34,7 +34,7 @@ def draw_sign(rng: random.Random, held_out: bool) -> tuple[Paper, list[str], Pic
     """One or two lines of print."""
     paper = choose_paper(rng)
     face = text.choose_text_face(rng, paper, held_out)
-    lines = text.write_lines(rng, face.case, held_out, most=2)
+    lines = text.write_phrase(rng, face.case, held_out)
     picture, _ = text.draw_text(rng, paper, lines, face)
     return paper, lines, picture
 

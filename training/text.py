@@ -83,7 +83,7 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
     marks: list[Mark] = []
     pixel = 1 / paper.scale  # of the frame, in canvas pixels
     # Evenly spread sizes: a line of large print has few letters, and they count as much.
-    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 58)
+    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 68)
     sizes = [rng.uniform(low, high) * pixel for _ in range(40)]
     page_face = choose_face(rng, sizes[0], sizes[0])
     y = rng.uniform(-4, 12) * pixel
@@ -138,27 +138,28 @@ def draw_lines(
     return Picture(image, tuple(marks))
 
 
-def write_lines(rng: random.Random, case: str, held_out: bool, most: int = 6) -> list[str]:
-    """One to `most` lines of a few words, short ones most often; more on a large picture."""
+def write_phrase(rng: random.Random, case: str, held_out: bool) -> list[str]:
+    """A word or two, on one line or two."""
+    wide = is_wide(rng)
+    words = [choose_word(rng, case, held_out, wide=wide) for _ in range(rng.choice((1, 1, 2)))]
+    return words if rng.random() < 0.45 else [" ".join(words)]
+
+
+def write_lines(rng: random.Random, case: str, held_out: bool) -> list[str]:
+    """One to four lines of one to three words; more on a large picture."""
     is_large = count_crops(rng) > 1
-    if not is_wide(rng):
-        layouts, weights = ((1,), (2,), (1, 1)), (55, 25, 20)
-        if is_large:
-            layouts += ((3,), (2, 2), (1, 1, 1), (2, 3, 2), (3, 3, 3, 3))
-            weights = (25, 15, 15, 10, 15, 10, 5, 5)
-        layout = rng.choices(layouts, weights=weights)[0]
-        return [
-            " ".join(choose_word(rng, case, held_out, wide=False) for _ in range(count))
-            for count in layout
-        ]
-    chances = (25, 25, 20, 15, 10, 5) if is_large else (50, 40, 14, 8)
+    wide = is_wide(rng)
+    chances = (25, 25, 20, 15, 10, 5) if is_large else (30, 30, 22, 18)
     count = rng.choices(range(1, len(chances) + 1), weights=chances)[0]
-    chances = (30, 30, 25, 10, 5) if is_large else (62, 28, 10)
-    many = rng.choices(range(1, len(chances) + 1), weights=chances)[0]
-    return [
-        " ".join(choose_word(rng, case, held_out) for _ in range(rng.randint(1, many)))
-        for _ in range(min(count, most))
-    ]
+    chances = (30, 30, 25, 10, 5) if is_large and wide else (40, 35, 25)
+    most = rng.choices(range(1, len(chances) + 1), weights=chances)[0]
+    mixed = rng.random() < 0.25
+
+    def choose() -> str:
+        own = rng.choice(CASES) if mixed else case
+        return choose_word(rng, own, held_out, wide=wide)
+
+    return [" ".join(choose() for _ in range(rng.randint(1, most))) for _ in range(count)]
 
 
 def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
@@ -203,6 +204,6 @@ def make_word(rng: random.Random, held_out: bool = False) -> Sample:
     """One or two large words on one or two lines: what reading starts with."""
     paper = choose_paper(rng)
     face = choose_face(rng, 18 / paper.scale, 56 / paper.scale, held_out)
-    lines = write_lines(rng, face.case, held_out, most=2)
+    lines = write_phrase(rng, face.case, held_out)
     picture, _ = draw_text(rng, paper, lines, face)
     return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))

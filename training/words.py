@@ -31,8 +31,8 @@ def invent_word(rng: random.Random) -> str:
 
 
 def write_number(rng: random.Random) -> str:
-    """A number as it is printed: plain, a price, a time, a year, a date, a code."""
-    kind = rng.randrange(7)
+    """A number as it is printed: plain, with decimals, a price, a time, a year, a date, a code."""
+    kind = rng.randrange(10)
     if kind == 0:
         return f"{rng.choice('$€£$')}{rng.randint(1, 999)}.{rng.randint(0, 99):02d}"
     if kind == 1:
@@ -44,6 +44,15 @@ def write_number(rng: random.Random) -> str:
     if kind == 4:
         letters = "".join(rng.choices(string.ascii_uppercase, k=rng.randint(1, 3)))
         return f"{letters}{rng.choice(('', '-'))}{rng.randint(0, 999)}"
+    if kind == 5:
+        mark = rng.choice("./-")
+        return (
+            f"{rng.randint(1, 31):02d}{mark}{rng.randint(1, 12):02d}{mark}{rng.randint(1990, 2039)}"
+        )
+    if kind == 6:
+        return f"{rng.randint(1000, 99999):,}"
+    if kind <= 8:
+        return f"{rng.randrange(100)}.{rng.randrange(100):02d}"[: rng.choice((4, 5, 5))].rstrip(".")
     return str(rng.randrange(10 ** rng.randint(1, 6)))
 
 
