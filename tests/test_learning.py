@@ -8,11 +8,12 @@ import torch
 from test_training import ANSWERS, SIZES, needs_fonts
 from test_training import tokenizer as tokenizer  # a fixture
 
-from training.batches import IMAGE_SLOT, Frames, Questions
+from training.batches import Frames, Questions
 from training.drills import Drills
 from training.layouts import NAME_IDS, SINGLE
 from training.losses import Trainee
 from training.network import Network
+from training.prompts import IMAGE_SLOT
 from training.replay import MARK, PRINT, SHAPE, Replay, choose_tokens, tell_kinds
 from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, Sizes, normalize

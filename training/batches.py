@@ -6,7 +6,6 @@ a cell, W the tokens that can name a cell.
 
 import random
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from training.layouts import (
     cut_windows,
     view_picture,
 )
+from training.prompts import PromptEncoder, point
 from training.settings import Stage
 from training.tasks import draw_sample
 from training.text import draw_page
@@ -37,10 +37,9 @@ from training.tokenizer import IGNORED
 from training.tower import CELLS
 
 CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6}  # of a batch's size
-CUT_WEIGHTS = {FOUR: 0.75, WIDE: 0.16, TALL: 0.09}
+CUT_WEIGHTS = {FOUR: 0.6, WIDE: 0.25, TALL: 0.15}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
-IMAGE_SLOT = -1  # stands for one image token in a row of token ids
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
 # for each kind of batch: a compiled layer is compiled once for each.
 LENGTHS = {
@@ -73,12 +72,13 @@ class Turns:
     token_ids: Tensor  # (B, T) int64, IMAGE_SLOT where an image token stands
     labels: Tensor  # (B, T) int64, already shifted: the token to be predicted at each position
     weights: Tensor  # (B, T) float32, what each label's loss counts
+    pointers: Tensor  # (K, 3) int64: a row, a position in it, and a slot that shows its label
     start: int  # no label stands before this position
 
     def take(self, count: int) -> "Turns":
         """The first `count` rows."""
         parts = (part[:count] for part in (self.token_ids, self.labels, self.weights))
-        return Turns(*parts, self.start)
+        return Turns(*parts, self.pointers[self.pointers[:, 0] < count], self.start)
 
 
 @dataclass(frozen=True)
@@ -132,40 +132,6 @@ class Pages(Dataset):
                 picture = draw_sample(rng, self.tasks).pictures[0]
             rows += cut_windows(rng, picture, self.cells, self.windows)
         return stack_frames(rows[: self.size])
-
-
-class PromptEncoder:
-    """Prompts and answers as token ids, chunk by chunk as the app's processor does it."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast):
-        self.tokenizer = tokenizer
-        self.assistant = tokenizer.convert_tokens_to_ids("<|assistant|>")
-        self.end = tokenizer.convert_tokens_to_ids("<|end|>")
-
-    def encode(
-        self, sample: Sample, image_tokens: int = SINGLE.image_tokens
-    ) -> tuple[list[int], list[int]]:
-        """Token ids of all turns, IMAGE_SLOT per image token, and the label of each position."""
-        count = len(sample.pictures)
-        chunks = ["<|user|>\n", *["\n"] * (count - 1)]
-        ids: list[int] = []
-        for chunk in chunks:
-            ids += self.tokenizer(chunk).input_ids
-            ids += [IMAGE_SLOT] * image_tokens
-        turns = ((sample.question, sample.answer), *sample.more)
-        text = "<|user|>\n".join(
-            f"{question}<|end|>\n<|assistant|>\n{answer}<|end|>\n" for question, answer in turns
-        )
-        ids += self.tokenizer(f"\n{text}").input_ids
-        return ids, self.label(ids)
-
-    def label(self, ids: list[int]) -> list[int]:
-        """For each position the token to be predicted there, if it belongs to an answer."""
-        labels, is_answer = [], False
-        for this, following in pairwise(ids):
-            is_answer = this == self.assistant or (is_answer and this != self.end)
-            labels.append(following if is_answer else IGNORED)
-        return [*labels, IGNORED]
 
 
 class Questions(Dataset):
@@ -236,7 +202,9 @@ class Questions(Dataset):
         token_ids = torch.full((len(samples), length), self.pad)
         labels = torch.full((len(samples), length), IGNORED)
         weights = torch.ones(len(samples), length)
-        for row, (ids, wanted) in enumerate(encoded):
+        pointers: list[tuple[int, int, int]] = []
+        for row, one in enumerate(encoded):
+            ids, wanted = one.ids, one.labels
             assert wanted[:start] == [IGNORED] * start
             count = min(length, len(ids))
             token_ids[row, :count] = torch.tensor(ids[:count])
@@ -246,11 +214,18 @@ class Questions(Dataset):
                     choose_mark(samples[row].answer)
                 )
                 weights[row, find_last(wanted, mark)] = VERDICT_WEIGHT
+            pointers += [
+                (row, position, slot)
+                for position, slot in point(one, samples[row], layout, tops[row])
+                if position < count
+            ]
         frames = [
             frame
             for sample, top in zip(samples, tops, strict=True)
             for picture in sample.pictures
             for frame in cut_frames(view_picture(picture, layout.num_crops), layout, top)
         ]
-        turns = Turns(token_ids, labels, weights, start)
+        turns = Turns(
+            token_ids, labels, weights, torch.tensor(pointers, dtype=torch.int64).view(-1, 3), start
+        )
         return Batch(turns, stack_frames(frames), layout)

@@ -111,6 +111,7 @@ class Mark:
     x: float
     y: float
     token: str
+    name: str  # of what it belongs to: a line of print, "red circle"
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]
     for character in word:
         advance, centre_x, centre_y = measure_glyph(name, size, character)
         if character != " ":
-            marks.append(Mark(x + centre_x, y + centre_y, character))
+            marks.append(Mark(x + centre_x, y + centre_y, character, word))
         x += advance
     return marks
 

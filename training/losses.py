@@ -6,10 +6,11 @@ B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 import torch
 from torch import Tensor, nn
 
-from training.batches import IMAGE_SLOT, Batch, Frames, Turns
+from training.batches import Batch, Frames, Turns
 from training.drills import Sentences
 from training.layouts import CELL, NAME_IDS
 from training.network import RARE, Network
+from training.prompts import IMAGE_SLOT
 from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, PATCH, normalize
 
@@ -78,16 +79,17 @@ class Trainee(nn.Module):
             right = (row_logits.argmax(-1) == rows) & (column_logits.argmax(-1) == columns)
         return loss, right.float().mean()
 
-    def read_pages(self, frames: Frames) -> dict[str, Tensor]:
-        """Losses of the tower alone, on windows."""
+    def read_pages(self, frames: Frames, placing: float = 0.0) -> dict[str, Tensor]:
+        """Losses of the tower alone, on windows; `placing` weighs that of their cells' places."""
         cells = self.network.images.img_projection(self.encode(frames).flatten(1, 2))
         loss, f1 = self.name_cells(cells, frames.names)
-        return {"loss": loss, "f1": f1}
+        misplaced, placed = self.place_cells(cells, frames)
+        return {"loss": loss + placing * misplaced, "f1": f1, "placed": placed}
 
     def judge(self, sentences: Sentences) -> dict[str, Tensor]:
         """Losses of the verdicts on pairs in words alone."""
         network = self.network
-        hidden = network.decode(network.model.embed_tokens(sentences.token_ids))
+        hidden, _ = network.decode(network.model.embed_tokens(sentences.token_ids))
         answered = sentences.labels != IGNORED
         logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
         labels = sentences.labels[answered]
@@ -110,18 +112,19 @@ class Trainee(nn.Module):
                 cells, batch.layout.columns, batch.layout.sub_frames
             )
 
-    def answer(self, turns: Turns, tokens: Tensor) -> dict[str, Tensor]:
+    def answer(self, turns: Turns, tokens: Tensor, pointing: float = 0.0) -> dict[str, Tensor]:
         """The loss of answering, and the share of the answers' tokens that are right.
 
         Args:
             turns: questions and answers.
             tokens: (slots, D) image tokens, one for each IMAGE_SLOT, row by row.
+            pointing: what the loss of looking elsewhere counts.
         """
         network = self.network
         slots = turns.token_ids == IMAGE_SLOT
         embeds = network.model.embed_tokens(turns.token_ids.clamp(min=0))
         embeds = embeds.masked_scatter(slots[:, :, None], tokens.to(embeds.dtype))
-        hidden = network.decode(embeds, turns.start)
+        hidden, looks = network.decode(embeds, turns.start)
         labels = turns.labels[:, turns.start :]
         answered = labels != IGNORED
         logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
@@ -131,4 +134,28 @@ class Trainee(nn.Module):
         loss = (losses * weights).sum() / weights.sum()
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
-        return {"loss": loss, "answer": loss.detach(), "right": right}
+        astray, pointed = judge_looks(looks, turns)
+        return {
+            "loss": loss + pointing * astray,
+            "answer": loss.detach(),
+            "right": right,
+            "pointed": pointed,
+        }
+
+
+def judge_looks(looks: Tensor, turns: Turns) -> tuple[Tensor, Tensor]:
+    """The loss of looking elsewhere than at what is to be said, and the share of looks at it.
+
+    Args:
+        looks: (B, T - start, T) logarithms of attention.
+        turns: whose pointers say what is to be looked at; several slots may show the same.
+    """
+    rows, positions, slots = turns.pointers.unbind(1)
+    asked = rows * looks.shape[1] + positions - turns.start
+    _, which = asked.unique(return_inverse=True)
+    shares = looks[rows, positions - turns.start, slots].exp()
+    count = int(which.max()) + 1 if len(which) else 0
+    shares = shares.new_zeros(count).index_add(0, which, shares)
+    if not count:
+        return looks.sum() * 0, looks.new_zeros(())
+    return -shares.clamp(min=1e-6).log().mean(), shares.detach().mean()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from training.tower import Sizes, VisionModel, attend
 
+POINTING_HEAD = 0  # of the last layer, see pointing.py
 RARE = -3.0  # bias of the cell-naming logits: most characters are in none of the cells
 
 
@@ -94,6 +95,12 @@ class RmsNorm(nn.Module):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * self.weight
 
 
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary positions of queries or keys (..., T, head width)."""
+    left, right = x.chunk(2, -1)
+    return (x * cosine + torch.cat([-right, left], -1) * sine).to(x.dtype)
+
+
 class TextAttention(nn.Module):
     """Phi-3's self-attention: one fused projection, rotary positions."""
 
@@ -108,14 +115,19 @@ class TextAttention(nn.Module):
         batch, length, width = x.shape
         qkv = self.qkv_proj(x).view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-
-        def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-            left, right = x.chunk(2, -1)
-            return (x * cosine + torch.cat([-right, left], -1) * sine).to(v.dtype)
-
         q = rotate(q[:, :, start:], cosine[start:], sine[start:])
         o = attend(q, rotate(k, cosine, sine), v, mask[start:])
         return self.o_proj(o.transpose(1, 2).reshape(batch, length - start, width))
+
+    def look(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, start: int, head: int
+    ) -> Tensor:
+        """One head's logarithms of attention, (B, T - start, T), from position `start` on."""
+        weight = self.qkv_proj.weight.view(3, self.heads, -1, x.shape[-1])
+        q = rotate(x[:, start:] @ weight[0, head].T, cosine[start:], sine[start:])
+        k = rotate(x @ weight[1, head].T, cosine, sine)
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        return (scores.float() + mask[start:]).log_softmax(-1)
 
 
 class TextMlp(nn.Module):
@@ -174,10 +186,14 @@ class Network(nn.Module):
         """The vision side."""
         return self.model.vision_embed_tokens
 
-    def decode(self, embeds: Tensor, start: int = 0) -> Tensor:
-        """Last hidden states (B, T - start, D) from position `start` on.
+    def decode(self, embeds: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+        """Last hidden states (B, T - start, D) from position `start` on, and where they look.
 
         Rows are padded on the right, where no earlier position looks: no padding mask is needed.
+
+        Returns:
+            the states, and the logarithms of what a head of the last layer attends to,
+            (B, T - start, T).
         """
         _, length, width = embeds.shape
         device = embeds.device
@@ -190,5 +206,8 @@ class Network(nn.Module):
         mask = torch.zeros(length, length, device=device).masked_fill(future, -1e4)
         for layer in self.model.layers[:-1]:
             embeds = layer(embeds, cosine, sine, mask)
+        last = self.model.layers[-1]
+        x = last.input_layernorm(embeds)
+        looks = last.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD)
         # Nothing reads what the last layer makes of the image tokens.
-        return self.model.norm(self.model.layers[-1](embeds, cosine, sine, mask, start))
+        return self.model.norm(last(embeds, cosine, sine, mask, start)), looks

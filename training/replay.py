@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.batches import IMAGE_SLOT, Batch, Turns
+from training.batches import Batch, Turns
 from training.network import arrange_cells
+from training.prompts import IMAGE_SLOT
 from training.tokenizer import CHARACTERS, IGNORED
 from training.tower import CELLS
 
@@ -33,6 +34,7 @@ class Row:
     token_ids: Tensor  # (L,) int64, IMAGE_SLOT where an image token stands
     labels: Tensor  # (L,) int64
     weights: Tensor  # (L,) float32
+    pointers: Tensor  # (K, 2) int64: a position, and a slot that shows its label
     tokens: Tensor  # (slots, D)
     kinds: Tensor  # (slots,) uint8
     parts: Tensor  # (slots,) int64: twice the picture's number, plus one in its global crop
@@ -89,6 +91,7 @@ class Replay:
         )
         kinds = tell_kinds(batch)
         token_ids, labels, weights = turns.token_ids.cpu(), turns.labels.cpu(), turns.weights.cpu()
+        pointers = turns.pointers.cpu()
         kept = tokens.detach().to("cpu", torch.bfloat16)
         for index in range(count):
             answered = (labels[index] != IGNORED).nonzero()
@@ -98,6 +101,7 @@ class Replay:
                 token_ids[index, :end],
                 labels[index, :end],
                 weights[index, :end],
+                pointers[pointers[:, 0] == index, 1:],
                 kept[pictures].flatten(0, 1),
                 kinds[pictures].flatten(),
                 parts.flatten(),
@@ -116,6 +120,7 @@ class Replay:
         token_ids = torch.zeros((self.size, LENGTH), dtype=torch.int64)
         labels = torch.full((self.size, LENGTH), IGNORED)
         weights = torch.ones(self.size, LENGTH)
+        pointers = []
         tokens, filled = [], 0
         while filled < self.size:
             row = rng.choice(self.rows)
@@ -128,6 +133,9 @@ class Replay:
             token_ids[filled, :length] = row.token_ids[positions]
             labels[filled, :length] = row.labels[positions]
             weights[filled, :length] = row.weights[positions]
+            shown = positions[row.pointers].all(1)
+            moved = (positions.cumsum(0) - 1)[row.pointers[shown]]
+            pointers.append(torch.nn.functional.pad(moved, (1, 0), value=filled))
             tokens.append(row.tokens[kept])
             filled += 1
-        return Turns(token_ids, labels, weights, 0), torch.cat(tokens)
+        return Turns(token_ids, labels, weights, torch.cat(pointers), 0), torch.cat(tokens)

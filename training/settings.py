@@ -26,6 +26,7 @@ class Stage:
     average: float = 0.0
     naming: float = 0.3
     placing: float = 0.0
+    pointing: float = 0.0
     pages: int = 0
     drills: int = 0
     excerpts: int = 0

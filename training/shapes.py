@@ -215,13 +215,14 @@ def draw_shape(
     step = MARK_STEP / paper.scale
     left, top = shape.x - shape.width, shape.y - shape.height  # generous: the shape may be turned
     marks = []
+    name = f"{shape.colour} {shape.kind}"
     pixels = mask.load()
     assert pixels is not None
     for row in range(int(2 * shape.height / step) + 1):
         for column in range(int(2 * shape.width / step) + 1):
             x, y = left + (column + 0.5) * step, top + (row + 0.5) * step
             if 0 <= x < image.width and 0 <= y < image.height and pixels[int(x), int(y)]:
-                marks += [Mark(x, y, shape.colour), Mark(x, y, shape.kind)]
+                marks += [Mark(x, y, token, name) for token in (shape.colour, shape.kind)]
     return marks
 
 

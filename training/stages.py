@@ -194,7 +194,7 @@ class Training:
         fast = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             if stage.kind == "tower":
-                losses = self.trainee.read_pages(batch)
+                losses = self.trainee.read_pages(batch, stage.placing)
             else:
                 losses = self.answer(stage, batch)
         losses["loss"].backward()
@@ -214,7 +214,8 @@ class Training:
         rows = len(batch.turns.token_ids)
         asked = round(rows * stage.full) if self.replay and batch.layout.height == CELLS else rows
         each = len(tokens) // rows  # pictures of a row
-        losses = trainee.answer(batch.turns.take(asked), tokens[: asked * each].flatten(0, 1))
+        turns, shown = batch.turns.take(asked), tokens[: asked * each].flatten(0, 1)
+        losses = trainee.answer(turns, shown, stage.pointing)
         naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
         placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
         losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
@@ -230,7 +231,7 @@ class Training:
             excerpts = self.replay.draw(random.Random(f"{self.config.seed}:{self.step}"))
             if excerpts:
                 turns, shown = (move(part, self.device) for part in excerpts)
-                again = trainee.answer(turns, shown)
+                again = trainee.answer(turns, shown, stage.pointing)
                 losses["loss"] = losses["loss"] + again["loss"]
                 losses["excerpts"] = again["right"]
             self.replay.add(batch, tokens)

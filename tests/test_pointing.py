@@ -1,0 +1,120 @@
+"""What training tells the decoder to look at while it answers."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from test_training import ANSWERS, needs_fonts
+from test_training import tokenizer as tokenizer  # a fixture
+
+from training.batches import Questions, Turns
+from training.canvas import Mark, Picture
+from training.layouts import FOUR, FOUR_STRIP, NAME_IDS, SINGLE, SINGLE_STRIP, WIDE
+from training.losses import judge_looks
+from training.network import arrange_cells
+from training.pointing import find_slots, trace_answer
+from training.prompts import IMAGE_SLOT
+from training.replay import Replay
+from training.tokenizer import IGNORED
+from training.tower import CELLS
+
+TASKS = ("ocr", "table", "receipt", "cover", "chart", "describe", "compare", "objects")
+
+
+def print_line(words: str, y: float) -> tuple[Mark, ...]:
+    """Marks as a line of print has them, ten pixels apart."""
+    return tuple(Mark(10 * i, y, c, words) for i, c in enumerate(words) if c != " ")
+
+
+def named(answer: str, *pictures: Picture) -> list[tuple[str, int, float]]:
+    """The traced parts of an answer, with the picture and height of what each is about."""
+    found = trace_answer(answer, pictures)
+    parts = [(answer[t.start : t.end], t.picture, t.marks[0].y) for t in found]
+    return [parts[i] for i in sorted(range(len(parts)), key=lambda i: found[i].start)]
+
+
+def test_every_printed_character_of_an_answer_is_traced():
+    picture = Picture(None, (*print_line("To be", 5), *print_line("9", 30), *print_line("9", 60)))
+    found = trace_answer("To be\n9\n9", (picture,))
+    assert [(t.start, t.marks[0].token) for t in sorted(found, key=lambda t: t.start)] == [
+        *((0, "T"), (1, "o"), (2, "b"), (3, "b"), (4, "e"), (6, "9"), (8, "9"))
+    ]
+    assert named("To be\n9\n9", picture)[-2:] == [("9", 0, 30), ("9", 0, 60)]
+
+
+def test_what_may_be_one_of_several_things_is_not_traced():
+    picture = Picture(None, (*print_line("9", 30), *print_line("9", 60), *print_line("Mar", 90)))
+    assert named("The highest is 9 for Mar.", picture) == [(c, 0, 90) for c in "Mar"]
+    title = Picture(None, (*print_line("Sales 2004", 5), *print_line("2004", 90)))
+    traced = named("Sales 2004: 2004.", title)
+    assert [y for _, _, y in traced] == [5] * 10 + [90] * 4
+
+
+def test_shapes_are_traced_with_their_places_and_each_picture_has_its_own():
+    one = Picture(None, (Mark(5, 5, "red", "red star"), Mark(5, 5, "star", "red star")))
+    other = Picture(None, (Mark(9, 9, "red", "red star"), Mark(9, 9, "star", "red star")))
+    assert named("Red star, bottom left", one) == [("Red star, bottom left", 0, 5)]
+    answer = "The first picture shows a red star, the second a red star: they are identical."
+    assert named(answer, one, other) == [("red star", 0, 5), ("red star", 1, 9)]
+
+
+@pytest.mark.parametrize("layout", [SINGLE, SINGLE_STRIP, WIDE, FOUR, FOUR_STRIP])
+def test_slots_are_those_of_the_cells_that_hold_a_mark(layout):
+    size = (336 * layout.columns, 336 * layout.rows)
+    row, column = 3, 12 * layout.columns - 2
+    marks = (Mark(28 * column + 1, 28 * row + 1, "a", "a"),)
+    wide = 12 * layout.columns + 1
+    top = 2 if layout.height < CELLS else 0
+    first, *rest = find_slots(marks, size, layout, top)
+    assert first == (row - top) * wide + column
+    start = top if layout.rows == 1 else max(0, top // layout.rows - 1)
+    after = layout.image_tokens - layout.height * 13
+    low = (row // layout.rows - start) * 13 + column // layout.columns
+    assert rest == [after + low]
+
+
+@needs_fonts
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("strips", [0.0, 1.0])
+def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, strips):
+    stage = replace(ANSWERS, tasks={task: 1.0}, batch=6, strips=strips, strip_batch=6, breadth=0.2)
+    if strips and task == "objects":
+        pytest.skip("objects are never cut to strips")
+    batch = Questions(2, stage, tokenizer)[0]
+    turns, layout = batch.turns, batch.layout
+    names = batch.frames.names.amax(2).float()  # (N, C, W)
+    mark = torch.zeros(names.shape[-1])
+    cells = names.view(len(names), layout.height, CELLS, -1)
+    cells = arrange_cells(cells, mark, mark, layout.columns, layout.sub_frames)
+    cells = cells.reshape(len(turns.token_ids), -1, len(mark))
+    found = 0
+    for row, position, slot in turns.pointers.tolist():
+        assert turns.token_ids[row, slot] == IMAGE_SLOT
+        label = int(turns.labels[row, position])
+        number = int((turns.token_ids[row, :slot] == IMAGE_SLOT).sum())
+        if label in NAME_IDS:
+            found += 1
+            named = cells[row, number, NAME_IDS.index(label)] > 0
+            assert named or task in ("objects", "describe", "compare")
+    assert found > 10
+    if strips:
+        return
+    replay = Replay(3)
+    replay.add(batch, torch.zeros(len(batch.frames.names), layout.image_tokens, 2))
+    again, _ = replay.draw(random.Random(1))
+    rows, positions, slots = again.pointers.unbind(1)
+    assert (again.token_ids[rows, slots] == IMAGE_SLOT).all()
+    assert (again.labels[rows, positions] != IGNORED).all()
+
+
+def test_looks_are_judged_by_what_all_slots_that_show_a_thing_get():
+    shares = torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]])
+    token_ids = torch.full((1, 3), IMAGE_SLOT)
+    pointers = torch.tensor([[0, 1, 0], [0, 1, 2], [0, 2, 2]])
+    turns = Turns(token_ids, token_ids, token_ids, pointers, 1)
+    loss, pointed = judge_looks(shares.log(), turns)
+    assert pointed == pytest.approx((0.75 + 0.7) / 2)
+    assert loss == pytest.approx(-(torch.tensor([0.75, 0.7]).log().mean().item()))
+    nothing = replace(turns, pointers=pointers[:0])
+    assert judge_looks(shares.log(), nothing)[0] == 0

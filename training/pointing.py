@@ -1,0 +1,122 @@
+"""Where the words of an answer stand in its pictures: what the decoder is told to look at.
+
+To read is to know where to look next; to say what stands below a bar is to look below it. Answers
+teach that slowly, a token at a time. Here every token of an answer that stands in a picture is
+traced to the cells that show it, and one head of the decoder's last layer has to look there.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+
+from training.canvas import Mark, Picture, locate
+from training.layouts import CELL, Layout
+from training.tower import CELLS
+
+PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A line of print, or a shape."""
+
+    name: str
+    picture: int
+    marks: tuple[Mark, ...]
+
+    @property
+    def is_print(self) -> bool:
+        """Whether its marks are those of its characters, one after the other."""
+        return len(self.marks[0].token) == 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a part of an answer is about: marks in one picture."""
+
+    start: int  # the part's first character
+    end: int
+    picture: int
+    marks: tuple[Mark, ...]
+
+
+def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
+    """Everything that stands in the pictures, in the order in which it was drawn."""
+    things = []
+    for number, picture in enumerate(pictures):
+        for name, group in groupby(picture.marks, lambda mark: mark.name):
+            marks = tuple(group)
+            size = len(name.replace(" ", "")) if len(marks[0].token) == 1 else len(marks)
+            things += [Thing(name, number, marks[i : i + size]) for i in range(0, len(marks), size)]
+    return things
+
+
+def trace_print(thing: Thing, start: int) -> list[Target]:
+    """One target for each character; a space belongs to the one after it."""
+    targets, number = [], 0
+    for offset, character in enumerate(thing.name):
+        mark = (thing.marks[number],)
+        targets.append(Target(start + offset, start + offset + 1, thing.picture, mark))
+        number += character != " "
+    return targets
+
+
+def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
+    """The parts of an answer that stand in its pictures, longer names first.
+
+    What could be one of several things is left out, unless all of them are named in turn.
+    """
+    things: dict[str, list[Thing]] = {}
+    for thing in list_things(pictures):
+        things.setdefault(thing.name, []).append(thing)
+    free = answer
+    targets: list[Target] = []
+    for name in sorted(things, key=len, reverse=True):
+        same = things[name]
+        flags = re.NOFLAG if same[0].is_print else re.IGNORECASE
+        found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", free, flags))
+        if len(same) == 1:
+            same = same * len(found)
+        if len(found) != len(same):
+            continue
+        for thing, match in zip(same, found, strict=True):
+            start, end = match.span()
+            if thing.is_print:
+                targets += trace_print(thing, start)
+            else:
+                place = PLACE.match(free, end)
+                end = place.end() if place else end
+                targets.append(Target(start, end, thing.picture, thing.marks))
+            free = f"{free[:start]}{'_' * (end - start)}{free[end:]}"
+    return targets
+
+
+def find_slots(
+    marks: tuple[Mark, ...], size: tuple[int, int], layout: Layout, top: int
+) -> list[int]:
+    """Which of a picture's image tokens show marks: in its sub-crops and in its global crop.
+
+    Args:
+        marks: in pixels of the picture.
+        size: width and height of the picture.
+        layout: of its frames.
+        top: first row of cells of its strip, 0 if it is whole.
+    """
+    scale, left, above = locate(*size, layout.num_crops)
+    is_strip, is_single = layout.height < CELLS, layout.frames == layout.sub_frames
+    wide = layout.columns * CELLS + 1
+    rows = layout.sub_frames // layout.columns * layout.height
+    start = min(max(0, top // layout.rows - 1), CELLS - layout.height)
+    start = top if is_single else start * is_strip
+    slots = set()
+    for mark in marks:
+        column = int((mark.x * scale + left) // CELL)
+        row = int((mark.y * scale + above) // CELL)
+        if not 0 <= column < wide - 1:
+            continue
+        if 0 <= row - top < rows:
+            slots.add((row - top) * wide + column)
+        low = row // layout.rows - start
+        if 0 <= low < layout.height:
+            slots.add(rows * wide + 1 + low * (CELLS + 1) + column // layout.columns)
+    return sorted(slots)
