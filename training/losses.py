@@ -134,12 +134,13 @@ class Trainee(nn.Module):
         loss = (losses * weights).sum() / weights.sum()
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
-        astray, pointed = judge_looks(looks, turns)
+        judged = [judge_looks(look, turns) for look in looks]
+        astray = torch.stack([loss for loss, _ in judged]).mean()
         return {
             "loss": loss + pointing * astray,
             "answer": loss.detach(),
             "right": right,
-            "pointed": pointed,
+            "pointed": judged[-1][1],
         }
 
 

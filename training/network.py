@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.tower import Sizes, VisionModel, attend
 
-POINTING_HEAD = 0  # of the last layer, see pointing.py
+POINTING_HEAD = 0  # see pointing.py
 RARE = -3.0  # bias of the cell-naming logits: most characters are in none of the cells
 
 
@@ -186,14 +186,14 @@ class Network(nn.Module):
         """The vision side."""
         return self.model.vision_embed_tokens
 
-    def decode(self, embeds: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+    def decode(self, embeds: Tensor, start: int = 0) -> tuple[Tensor, list[Tensor]]:
         """Last hidden states (B, T - start, D) from position `start` on, and where they look.
 
         Rows are padded on the right, where no earlier position looks: no padding mask is needed.
 
         Returns:
-            the states, and the logarithms of what a head of the last layer attends to,
-            (B, T - start, T).
+            the states, and the logarithms of what a head attends to, (B, T - start, T), in the
+            layer behind the middle and in the last, which can go on from what the first found.
         """
         _, length, width = embeds.shape
         device = embeds.device
@@ -204,10 +204,12 @@ class Network(nn.Module):
         cosine, sine = angles.cos(), angles.sin()
         future = torch.ones(length, length, device=device, dtype=torch.bool).triu(1)
         mask = torch.zeros(length, length, device=device).masked_fill(future, -1e4)
-        for layer in self.model.layers[:-1]:
-            embeds = layer(embeds, cosine, sine, mask)
-        last = self.model.layers[-1]
-        x = last.input_layernorm(embeds)
-        looks = last.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD)
-        # Nothing reads what the last layer makes of the image tokens.
-        return self.model.norm(last(embeds, cosine, sine, mask, start)), looks
+        last = len(self.model.layers) - 1
+        looks = []
+        for number, layer in enumerate(self.model.layers):
+            if number in (len(self.model.layers) // 2, last):
+                x = layer.input_layernorm(embeds)
+                looks.append(layer.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD))
+            # Nothing reads what the last layer makes of the image tokens.
+            embeds = layer(embeds, cosine, sine, mask, start if number == last else 0)
+        return self.model.norm(embeds), looks

@@ -47,6 +47,7 @@ QUESTIONS = (
     "Read all text in this picture, line by line. Answer with the text only.",
     "Write down the text that you see, line by line.",
 )
+LARGE_PAGES = 0.3  # the share of dense pages in large print
 CASES = ("upper", "upper", "lower", "lower", "title", "title")
 
 
@@ -82,8 +83,11 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
     draw = ImageDraw.Draw(image)
     marks: list[Mark] = []
     pixel = 1 / paper.scale  # of the frame, in canvas pixels
-    # Evenly spread sizes: a line of large print has few letters, and they count as much.
-    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 68)
+    # Evenly spread sizes: a line of large print has few letters, and they count as much. As large
+    # print fills a page soon, some pages hold nothing else.
+    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 80)
+    if not plain and rng.random() < LARGE_PAGES:
+        low = 42
     sizes = [rng.uniform(low, high) * pixel for _ in range(40)]
     page_face = choose_face(rng, sizes[0], sizes[0])
     y = rng.uniform(-4, 12) * pixel
