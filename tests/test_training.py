@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ CONFIG = Config(3, SIZES, (TOWER, ANSWERS))
 MAKERS = (
     *(text.make_sample, shapes.make_sample, describe.make_sample, cover.make_sample),
     *(objects.make_sample, chart.make_sample, table.make_table, table.make_receipt),
+    partial(text.make_lines, low=24, high=56),
 )
 
 try:

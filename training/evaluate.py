@@ -20,7 +20,6 @@ from training.scores import Score, Trial, score_false_alarms, score_task
 SEED = 9_000_000
 BATCH = 10
 BREADTHS = {"common": 0.0, "any": 1.0}  # see canvas.Dice
-ONE_VALUE = ("The highest", "The lowest", "The value")
 Make = Callable[[random.Random], Sample]
 
 
@@ -43,15 +42,18 @@ def choose(make: Callable, wanted: Callable[[Sample], bool]) -> Make:
 
 TASKS: dict[str, Make] = {
     "one large word or two": text.make_word,
-    "1 to 6 lines": text.make_sample,
-    "1 to 6 lines, unseen fonts and words": fix(text.make_sample, held_out=True),
+    "1 to 4 lines of 24 to 56 px": fix(text.make_lines, low=24, high=56),
+    "1 to 4 lines of 18 to 24 px": fix(text.make_lines, low=18, high=24),
+    "1 to 4 lines, unseen fonts and words": fix(text.make_lines, low=24, high=56, held_out=True),
     "one shape": fix(shapes.make_sample, count=1),
     "two shapes": fix(shapes.make_sample, count=2),
     "print, or a labelled shape": describe.make_sample,
     "title and author of a book": choose(cover.make_sample, lambda s: s.task == "cover"),
-    "placed objects, described or listed": choose(
-        objects.make_sample, lambda s: s.question in (*objects.DETAILED, *objects.LISTING)
+    "up to three placed objects": choose(
+        objects.make_sample,
+        lambda s: s.question in objects.DETAILED and s.answer.count(" the ") <= 3,
     ),
+    "placed objects, listed": choose(objects.make_sample, lambda s: s.question in objects.LISTING),
     "placed objects, counted": choose(
         objects.make_sample, lambda s: s.question.startswith(("How many", "Count"))
     ),
@@ -60,7 +62,8 @@ TASKS: dict[str, Make] = {
     ),
     "two pictures that differ": choose(compare.make_sample, lambda s: "identical" not in s.answer),
     "two identical pictures": choose(compare.make_sample, lambda s: "identical" in s.answer),
-    "chart, one value": choose(chart.make_sample, lambda s: s.answer.startswith(ONE_VALUE)),
+    "chart, the highest": choose(chart.make_sample, lambda s: s.question in chart.HIGHEST),
+    "chart, one value": choose(chart.make_sample, lambda s: s.answer.startswith("The value")),
     "chart, described": choose(chart.make_sample, lambda s: s.answer.startswith("The chart")),
     "table": table.make_table,
     "receipt": table.make_receipt,

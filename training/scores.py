@@ -53,6 +53,11 @@ def names_same(trial: Trial) -> bool:
     return wanted == found
 
 
+def ends_same(trial: Trial) -> bool:
+    """Whether the answer ends with the right word: the label, whatever value it is said to have."""
+    return trial.answer.split()[-1:] == trial.sample.answer.split()[-1:]
+
+
 def list_cells(markdown: str) -> list[tuple[int, int, str]]:
     """Row, column and text of every cell of a Markdown table, without the rule below its head."""
     lines = [line.strip().strip("|").split("|") for line in markdown.splitlines()]
@@ -89,13 +94,18 @@ NAMES = ("colours and shapes right, %", share(names_same))
 REFUSED = ("says that it cannot, %", share(lambda trial: trial.answer == beyond.ANSWER))
 MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
     "one large word or two": (ERRORS, EXACT),
-    "1 to 6 lines": (ERRORS, EXACT),
-    "1 to 6 lines, unseen fonts and words": (ERRORS, EXACT),
+    "1 to 4 lines of 24 to 56 px": (ERRORS, EXACT),
+    "1 to 4 lines of 18 to 24 px": (ERRORS, EXACT),
+    "1 to 4 lines, unseen fonts and words": (ERRORS, EXACT),
     "one shape": (NAMES, EXACT),
     "two shapes": (NAMES, EXACT),
     "print, or a labelled shape": (EXACT, ERRORS),
     "title and author of a book": (EXACT, ERRORS),
-    "placed objects, described or listed": (EXACT,),
+    "up to three placed objects": (
+        ("colours, shapes and places right, %", share(names_same)),
+        EXACT,
+    ),
+    "placed objects, listed": (EXACT,),
     "placed objects, counted": (EXACT,),
     "one of the placed objects": (EXACT,),
     "two pictures that differ": (
@@ -103,6 +113,7 @@ MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
         ("called different, %", share(lambda trial: not says_identical(trial))),
     ),
     "two identical pictures": (("called identical, %", share(says_identical)),),
+    "chart, the highest": (("label right, %", share(ends_same)), EXACT),
     "chart, one value": (EXACT,),
     "chart, described": (EXACT, ERRORS),
     "table": (("cells right, %", share_of_cells),),

@@ -47,6 +47,7 @@ QUESTIONS = (
     "Read all text in this picture, line by line. Answer with the text only.",
     "Write down the text that you see, line by line.",
 )
+LEGIBLE = 13  # pixels of the frame that print should be high
 LARGE_PAGES = 0.3  # the share of dense pages in large print
 CASES = ("upper", "upper", "lower", "lower", "title", "title")
 
@@ -198,7 +199,7 @@ def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
         face = choose_text_face(rng, paper, held_out)
         lines = write_lines(rng, face.case, held_out)
         picture, face = draw_text(rng, paper, lines, face)
-        if face.size * paper.scale >= 13:  # legible after scaling
+        if face.size * paper.scale >= LEGIBLE:
             break
     answer = "\n".join(lines)
     return Sample("ocr", (picture,), rng.choice(QUESTIONS), answer)
@@ -211,3 +212,15 @@ def make_word(rng: random.Random, held_out: bool = False) -> Sample:
     lines = write_phrase(rng, face.case, held_out)
     picture, _ = draw_text(rng, paper, lines, face)
     return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))
+
+
+def make_lines(rng: random.Random, low: float, high: float, held_out: bool = False) -> Sample:
+    """One to four lines whose size is between two in pixels of the picture: what is measured."""
+    while True:
+        paper = choose_paper(rng)
+        face = choose_face(rng, low, high, held_out)
+        lines = write_lines(rng, face.case, held_out)
+        picture, fitted = draw_text(rng, paper, lines, face)
+        is_legible = face.size * paper.scale >= LEGIBLE
+        if len(lines) <= 4 and fitted.size == face.size and is_legible:
+            return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))
