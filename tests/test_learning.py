@@ -1,6 +1,7 @@
 """What training learns from besides whole pictures: sentences, excerpts, places."""
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,24 +14,35 @@ from training.drills import Drills
 from training.layouts import NAME_IDS, SINGLE
 from training.losses import Trainee
 from training.network import Network
+from training.objects import NUMBERS
 from training.prompts import IMAGE_SLOT
 from training.replay import MARK, PRINT, SHAPE, Replay, choose_tokens, tell_kinds
 from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, Sizes, normalize
 
 
-def test_sentences_without_pictures_label_verdicts_and_what_the_question_names(tokenizer):
-    batch = Drills(1, 1, 80, tokenizer)[0]
+def test_sentences_without_pictures_label_what_follows_from_their_words(tokenizer):
+    batch = Drills(1, 1, 160, tokenizer)[0]
     labels = [tokenizer.decode(row[row != IGNORED]) for row in batch.labels]
-    texts = [tokenizer.decode(row) for row in batch.token_ids]
+    texts = [tokenizer.decode(row).replace("<|endoftext|>", "") for row in batch.token_ids]
     pairs = [(text, label) for text, label in zip(texts, labels, strict=True) if "second" in text]
     assert {label for _, label in pairs} == {".", ":"}
     assert all(("identical" in text) == (label == ":") for text, label in pairs)
-    names = [(text, label) for text, label in zip(texts, labels, strict=True) if len(label) > 1]
-    assert len(names) > 20
-    for sentence, label in names:
-        question, _ = sentence.split("<|end|>")
-        assert label.strip() in question or f"{label.strip()}s" in question, sentence
+    kinds = set()
+    for sentence, label in zip(texts, labels, strict=True):
+        question, answer = sentence.removesuffix(label).split("<|end|>", 1)
+        if counted := re.fullmatch(r": (\w+) \w+\.", label):
+            kinds.add("counted")
+            assert NUMBERS.index(counted[1]) == len(re.findall(r"\ban? ", answer, re.IGNORECASE))
+        elif ranked := re.fullmatch(r" ?(\d+)%? for (.+)\.", label):
+            kinds.add("ranked")
+            values = {int(value): name for name, value in re.findall(r"(\S+): (\d+)", answer)}
+            extreme = max(values) if "highest" in answer else min(values)
+            assert (int(ranked[1]), ranked[2]) == (extreme, values[extreme])
+        elif len(label) > 1:
+            kinds.add("named")
+            assert label.strip() in question, sentence
+    assert kinds == {"counted", "ranked", "named"}
 
 
 @needs_fonts

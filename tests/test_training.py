@@ -82,11 +82,11 @@ def test_what_a_chart_does_not_print_is_not_told():
     rng = random.Random(4)
     series = chart.Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", False)
     answers = " ".join(chart.ask(rng, series)[1] for _ in range(60))
-    assert "The highest is Mar" in answers
+    assert "Of Jan, Feb and Mar, the highest is Mar." in answers
     assert not any(str(value) in answers for value in series.values)
     printed = replace(series, is_printed=True)
     answers = " ".join(chart.ask(rng, printed)[1] for _ in range(60))
-    assert "The highest is 903 for Mar" in answers
+    assert "Jan: 701, Feb: 802, Mar: 903. The highest is 903 for Mar." in answers
     assert "| Feb | 802 |" in answers
 
 

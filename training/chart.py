@@ -17,7 +17,7 @@ from training.canvas import (
     mark_word,
 )
 from training.colours import COLOURS, Rgb, distance, sample_colour
-from training.words import choose_word
+from training.words import choose_word, join
 
 DESCRIBING = (
     "Describe this chart.",
@@ -74,6 +74,19 @@ class Series:
     def lowest(self) -> int:
         """Index of the lowest value."""
         return self.values.index(min(self.values))
+
+    def tell_all(self) -> str:
+        """ "2020: 28, 2021: 35", or "2020 and 2021": what is compared is told before who wins."""
+        if not self.is_printed:
+            return join(self.labels)
+        pairs = zip(self.labels, self.values, strict=True)
+        return ", ".join(f"{label}: {value}{self.unit}" for label, value in pairs)
+
+    def rank(self, word: str, index: int) -> str:
+        """All of it, and that one is "the highest" or "the lowest"."""
+        if not self.is_printed:
+            return f"Of {self.tell_all()}, {word} is {self.tell(index)}."
+        return f"{self.tell_all()}. {word.capitalize()} is {self.tell(index)}."
 
     def tell(self, index: int) -> str:
         """ "35 for 2021": first what stands out, then what stands below it; or "2021" alone."""
@@ -225,14 +238,14 @@ def ask(rng: random.Random, series: Series) -> tuple[str, str]:
     roll = rng.random() if series.is_printed else rng.uniform(0, NUMBERLESS)
     if roll < 0.25:
         answer = (
-            f'The chart "{series.title}" shows {len(series.labels)} values. The highest is '
+            f'The chart "{series.title}" shows {series.tell_all()}. The highest is '
             f"{series.tell(series.highest)}, the lowest {series.tell(series.lowest)}."
         )
         return rng.choice(DESCRIBING), answer
     if roll < 0.5:
-        return rng.choice(HIGHEST), f"The highest is {series.tell(series.highest)}."
+        return rng.choice(HIGHEST), series.rank("the highest", series.highest)
     if roll < NUMBERLESS:
-        return rng.choice(LOWEST), f"The lowest is {series.tell(series.lowest)}."
+        return rng.choice(LOWEST), series.rank("the lowest", series.lowest)
     if roll < 0.76:
         return rng.choice(TABLES), write_table(series)
     index = rng.randrange(len(series.labels))

@@ -6,7 +6,7 @@ from PIL import ImageDraw
 
 from training import text
 from training.canvas import Mark, Paper, Picture, Sample, choose_paper, load_font, mark_word
-from training.words import FIRST_NAMES, LAST_NAMES, choose_word
+from training.words import choose_word, write_name
 
 QUESTIONS = (
     "Help me get the title and author information of this book?",
@@ -19,10 +19,19 @@ QUESTIONS = (
 )
 
 
-def write_author(rng: random.Random) -> str:
-    """A name of two words, sometimes with a middle initial."""
-    middle = f"{rng.choice('ABCDEFGHJKLMNPRST')}. " if rng.random() < 0.1 else ""
-    return f"{rng.choice(FIRST_NAMES)} {middle}{rng.choice(LAST_NAMES)}"
+def write_title(rng: random.Random, held_out: bool) -> list[str]:
+    """One to three words, on as many lines or fewer."""
+    case = rng.choice(("upper", "upper", "title"))
+    first, *others = (
+        choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 1, 2, 2, 3)))
+    )
+    lines = [first]
+    for word in others:
+        if rng.random() < 0.5:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}"
+    return lines
 
 
 def draw_cover(rng: random.Random, title: list[str], author: str, held_out: bool) -> Picture:
@@ -66,11 +75,8 @@ PLAIN = ((255, 255, 255), "white", (0, 0, 0))
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
     """`The title of the book is "ALONE" and the author is Morgan Maxwell.`, or the lines read."""
-    case = rng.choice(("upper", "upper", "title"))
-    title = [choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 1, 2)))]
-    if len(title) == 2 and rng.random() < 0.4:
-        title = [" ".join(title)]
-    author = write_author(rng)
+    title = write_title(rng, held_out)
+    author = write_name(rng, held_out)
     printed = author.upper() if rng.random() < 0.15 else author
     picture = draw_cover(rng, title, printed, held_out)
     if rng.random() < 0.3:

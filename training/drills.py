@@ -1,20 +1,22 @@
 """Questions and answers without the pictures: what is learnt from the words alone.
 
 One mark in some twenty tokens says whether both halves of a comparison are the same; a word or two
-of an answer are the question's own. From pictures alone the first was never learnt and the second
+of an answer are the question's own, or follow from what was said before them: how many things were
+named, which number was the highest. From pictures alone the first was never learnt and the others
 hardly; hundreds of sentences cost as much as a few pictures and teach it within minutes.
 
 B sentences, T tokens.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from training import chart, objects
 from training.canvas import Dice
 from training.colours import COLOURS
 from training.compare import QUESTIONS, change_letter, write_answer
@@ -24,7 +26,8 @@ from training.words import choose_word
 
 LENGTH = 88  # tokens; longer sentences are drawn anew
 DIFFERENT = 0.6  # the share of pairs that differ
-VERDICTS = 0.6  # the share of sentences about pairs
+VERDICTS = 0.4  # the share of sentences about pairs
+ORDERS = 0.5  # the share of those about what was told first: how many, which is the highest
 
 
 @dataclass(frozen=True)
@@ -67,19 +70,15 @@ def choose_shapes(rng: random.Random) -> tuple[str, str]:
 def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
     """A question about one thing in a picture, and its answer up to the name and the name."""
     colour, kind = rng.choice(COLOURS), choose_kind(rng)
-    plural = kind + ("es" if kind == "cross" else "s")
     label = choose_word(rng, rng.choice(("title", "title", "upper")), False, wide=False)
     if rng.random() < 0.4:
         label = str(rng.randint(1990, 2035))
-    verb, thing = rng.choice((("are two", plural), ("are three", plural), ("is one", kind)))
     return rng.choice(
         (
             (f"Where is the {colour} {kind}?", "The", f" {colour} {kind}"),
             (f"Where is the {kind}?", "The", f" {kind}"),
             (f"What colour is the {kind}?", "The", f" {kind}"),
             (f"Which shape is {colour}?", f"The {kind} is", f" {colour}"),
-            (f"How many {plural} are there?", f"There {verb}", f" {thing}"),
-            (f"Count the {plural}.", f"There {verb}", f" {thing}"),
             (
                 f"What is the value {rng.choice(('of', 'for'))} {label}?",
                 "The value of",
@@ -88,6 +87,29 @@ def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
             (f"How much is {label}?", "The value of", f" {label}"),
         )
     )
+
+
+def ask_by_order(rng: random.Random) -> tuple[str, str, str]:
+    """A question to count or to compare, its answer up to what follows from it, and that."""
+    if rng.random() < 0.5:
+        kind, any_kind = choose_kind(rng), rng.random() < 0.6
+        names = [
+            name_shape(rng.choice(list(COLOURS)), choose_kind(rng) if any_kind else kind)
+            for _ in range(rng.randint(1, 5))
+        ]
+        question = rng.choice(objects.COUNTING) if any_kind else objects.ask_number(rng, kind)
+        told = objects.count_things(names, "shape" if any_kind else kind)
+        answer, mark, number = told.partition(":")
+        return question, answer, mark + number
+    series = replace(chart.choose_series(rng, False), is_printed=True)
+    questions, word, index = rng.choice(
+        (
+            (chart.HIGHEST, "the highest", series.highest),
+            (chart.LOWEST, "the lowest", series.lowest),
+        )
+    )
+    answer, verb, value = series.rank(word, index).rpartition(" is")
+    return rng.choice(questions), answer + verb, value
 
 
 def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
@@ -100,8 +122,8 @@ def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[
 
 
 def write_name(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
-    """A question, the answer up to what the question named, and where that stands."""
-    question, answer, name = ask_by_name(rng)
+    """A question, its answer up to what follows from the words so far, and where that stands."""
+    question, answer, name = (ask_by_order if rng.random() < ORDERS else ask_by_name)(rng)
     before = len(tokenizer(f"{write_prompt(question)}{answer}").input_ids)
     ids = tokenizer(f"{write_prompt(question)}{answer}{name}").input_ids
     return ids, range(before, len(ids))

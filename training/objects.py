@@ -1,6 +1,7 @@
 """Drawings of one to five shapes: where they are, how many, and questions about one of them."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.canvas import Paper, Picture, Sample, choose_paper, is_wide
@@ -12,6 +13,7 @@ from training.shapes import (
     fix_article,
     place_shape,
 )
+from training.words import join
 
 DETAILED = (
     "Describe this picture in detail.",
@@ -55,7 +57,7 @@ class Drawing:
 def draw_objects(rng: random.Random) -> Drawing:
     """One to five shapes, sometimes several of one kind or colour."""
     paper = choose_paper(rng)
-    count = rng.choices((1, 2, 3, 4, 5), weights=(20, 30, 30, 12, 8))[0]
+    count = rng.choices((1, 2, 3, 4, 5), weights=(18, 24, 24, 18, 16))[0]
     parts = sorted(rng.sample(range(SIDE * SIDE), count))
     fixed = {}
     if rng.random() < 0.3:
@@ -80,17 +82,17 @@ def tell_place(place: str) -> str:
     return f"{'in' if place == 'centre' else 'at'} the {place}"
 
 
-def join(parts: list[str]) -> str:
-    """ "a, b and c"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def pluralize(thing: str) -> str:
+    """ "circles", "crosses"."""
+    return thing + ("es" if thing.endswith("s") else "s")
 
 
-def count_things(number: int, thing: str) -> str:
-    """ "There are two circles."."""
-    plural = thing + ("es" if thing.endswith("s") else "s")
-    if number == 1:
-        return f"There is one {thing}."
-    return f"There are {NUMBERS[number]} {plural}."
+def count_things(names: Sequence[str], thing: str) -> str:
+    """ "A red circle and a blue circle: two circles."; what is counted is told first."""
+    if not names:
+        return f"There are no {pluralize(thing)}."
+    things = thing if len(names) == 1 else pluralize(thing)
+    return fix_article(f"{capitalize(join(names))}: {NUMBERS[len(names)]} {things}.")
 
 
 def describe(drawing: Drawing) -> str:
@@ -115,11 +117,16 @@ def list_objects(drawing: Drawing) -> str:
 def ask_count(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
     """How many shapes, or how many of a kind."""
     if rng.random() < 0.6:
-        return rng.choice(COUNTING), count_things(len(drawing.shapes), "shape")
+        return rng.choice(COUNTING), count_things([s.name for s in drawing.shapes], "shape")
     kind = rng.choice([*(shape.kind for shape in drawing.shapes), rng.choice(SHAPES)])
-    plural = kind + ("es" if kind == "cross" else "s")
-    question = rng.choice((f"How many {plural} are there?", f"Count the {plural}."))
-    return question, count_things(sum(s.kind == kind for s in drawing.shapes), kind)
+    names = [shape.name for shape in drawing.shapes if shape.kind == kind]
+    return ask_number(rng, kind), count_things(names, kind)
+
+
+def ask_number(rng: random.Random, kind: str) -> str:
+    """How many of a kind there are."""
+    plural = pluralize(kind)
+    return rng.choice((f"How many {plural} are there?", f"Count the {plural}."))
 
 
 def ask_about_one(rng: random.Random, drawing: Drawing) -> tuple[str, str]:

@@ -35,13 +35,13 @@ def choose_cells(rng: random.Random, held_out: bool) -> list[list[str]]:
     """A heading and one to four rows, of two to four columns."""
     columns, rows = rng.choice((2, 2, 3, 3, 4)), rng.choice((2, 3, 3, 4, 5))
     numeric = [column > 0 and rng.random() < 0.7 for column in range(columns)]
-    cells = [[choose_word(rng, "title", held_out, 0.0, False)[:8] for _ in range(columns)]]
+    cells = [[choose_word(rng, "title", held_out, 0.0, False)[:10] for _ in range(columns)]]
     for _ in range(rows - 1):
         cells.append(
             [
                 write_number(rng)
                 if is_number
-                else choose_word(rng, "title", held_out, 0.0, False)[:8]
+                else choose_word(rng, "title", held_out, 0.0, False)[:10]
                 for is_number in numeric
             ]
         )

@@ -1,24 +1,32 @@
-"""Words to print: English ones, invented ones, numbers, and random letters.
+"""Words to print: English ones, formed and invented ones, names, numbers, and random letters.
 
-Every tenth English word is held out: training never prints it and evaluation prints nothing else.
+Every tenth English word and name is held out: training never prints it and evaluation prints
+nothing else. What is read must not be what is known: a few hundred words, all of them short, made
+"WAREHOUSE" two words and fifty surnames made "Quinn" another one. So many are formed or invented.
 """
 
 import random
 import string
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 LISTS = tomllib.loads(Path(__file__).with_name("words.toml").read_text())
 ENGLISH = LISTS["english"].split()
-FIRST_NAMES = LISTS["first_names"].split()
-LAST_NAMES = LISTS["last_names"].split()
 
 HELD_OUT = tuple(sorted(set(ENGLISH)))[::10]
 TRAINED = tuple(sorted(set(ENGLISH) - set(HELD_OUT)))
+NAMES = LISTS["first_names"].split(), LISTS["last_names"].split()
+HELD_OUT_NAMES = tuple(names[5::10] for names in NAMES)
+TRAINED_NAMES = tuple([name for name in names if name not in names[5::10]] for names in NAMES)
 
 ONSETS = (*"bcdfghjklmnpqrstvwxyz", "br", "ch", "cl", "fl", "gr", "pl", "sh", "st", "th", "tr")
 VOWELS = (*"aeiou", "ai", "ea", "oo", "ou", "y")
 CODAS = ("", "", "", *"dlmnrstkx", "ck", "ng", "nt", "st", "ll")
+ENDINGS = (
+    *("s", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "al", "ion", "ment", "ness"),
+    *("able", "ful", "less", "ship", "ward", "wards", "wise", "day", "house", "port", "berg"),
+)
 PUNCTUATION = ".,:;!?-'\"()&%$#/+*=@_<>[]"
 
 
@@ -28,6 +36,33 @@ def invent_word(rng: random.Random) -> str:
     return "".join(
         rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(syllables)
     )
+
+
+def form_word(rng: random.Random) -> str:
+    """A longer word: two English ones in one, or one with an ending."""
+    while True:
+        end = rng.choice(ENDINGS) if rng.random() < 0.5 else rng.choice(TRAINED)
+        word = rng.choice(TRAINED) + end
+        if word not in HELD_OUT:
+            return word
+
+
+def write_name(rng: random.Random, held_out: bool) -> str:
+    """First name, perhaps a middle initial, and last name; half of the names are invented."""
+    if held_out:
+        first, last = (rng.choice(names) for names in HELD_OUT_NAMES)
+    else:
+        first, last = (
+            invent_word(rng)[:10].capitalize() if rng.random() < 0.5 else rng.choice(names)
+            for names in TRAINED_NAMES
+        )
+    middle = f"{rng.choice('ABCDEFGHJKLMNPRST')}. " if rng.random() < 0.1 else ""
+    return f"{first} {middle}{last}"
+
+
+def join(parts: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def write_number(rng: random.Random) -> str:
@@ -75,14 +110,19 @@ def choose_word(
         return set_case(rng.choice(HELD_OUT), case)
     roll = rng.random()
     if not wide:
-        if roll < 0.1:
+        if roll < 0.12:
             return write_number(rng)
-        return set_case(invent_word(rng)[:9] if roll < 0.3 else rng.choice(TRAINED), case)
+        if roll < 0.5:
+            return set_case(invent_word(rng)[:9] if roll < 0.28 else form_word(rng)[:12], case)
+        return set_case(rng.choice(TRAINED), case)
     if roll < hard:
         return draw_letters(rng, punctuation=rng.random() < 0.4)
     if roll < hard + 0.12:
         return write_number(rng)
-    word = invent_word(rng) if roll < hard + 0.45 else rng.choice(TRAINED)
+    if roll < hard + 0.35:
+        word = invent_word(rng)
+    else:
+        word = form_word(rng) if roll < hard + 0.55 else rng.choice(TRAINED)
     word = set_case(word, case)
     if rng.random() < 0.08:
         word += rng.choice(".,!?:")
