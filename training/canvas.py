@@ -243,12 +243,14 @@ def measure_word(name: str, size: int, word: str) -> float:
 
 
 def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]:
-    """The marks of a word drawn at (x, y)."""
+    """The marks of a word or a line drawn at (x, y): of its characters and of its spaces."""
     marks = []
+    _, _, middle = measure_glyph(name, size, "x")
     for character in word:
         advance, centre_x, centre_y = measure_glyph(name, size, character)
-        if character != " ":
-            marks.append(Mark(x + centre_x, y + centre_y, character, word))
+        if character == " ":
+            centre_x, centre_y = advance / 2, middle
+        marks.append(Mark(x + centre_x, y + centre_y, character, word))
         x += advance
     return marks
 

@@ -16,8 +16,9 @@ from training.tokenizer import CHARACTERS, COLOURS, SHAPES, SPACE, build_vocabul
 from training.tower import CELLS, GRID, PATCH
 
 CELL = 2 * PATCH
-NAMES = (*CHARACTERS, *(SPACE + word for word in (*COLOURS, *SHAPES)))
-NAME_INDEX = {name.removeprefix(SPACE): index for index, name in enumerate(NAMES)}
+PRINTED = (*CHARACTERS, SPACE)
+NAMES = (*PRINTED, *(SPACE + word for word in (*COLOURS, *SHAPES)))
+NAME_INDEX = {name.removeprefix(SPACE) or " ": index for index, name in enumerate(NAMES)}
 NAME_IDS = tuple(build_vocabulary()[name] for name in NAMES)
 STRIP = 5  # rows of cells in a strip
 Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, places, names: as in batches.Frames

@@ -46,19 +46,17 @@ def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
     for number, picture in enumerate(pictures):
         for name, group in groupby(picture.marks, lambda mark: mark.name):
             marks = tuple(group)
-            size = len(name.replace(" ", "")) if len(marks[0].token) == 1 else len(marks)
+            size = len(name) if len(marks[0].token) == 1 else len(marks)
             things += [Thing(name, number, marks[i : i + size]) for i in range(0, len(marks), size)]
     return things
 
 
 def trace_print(thing: Thing, start: int) -> list[Target]:
-    """One target for each character; a space belongs to the one after it."""
-    targets, number = [], 0
-    for offset, character in enumerate(thing.name):
-        mark = (thing.marks[number],)
-        targets.append(Target(start + offset, start + offset + 1, thing.picture, mark))
-        number += character != " "
-    return targets
+    """One target for each character, spaces among them."""
+    return [
+        Target(start + offset, start + offset + 1, thing.picture, (mark,))
+        for offset, mark in enumerate(thing.marks)
+    ]
 
 
 def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:

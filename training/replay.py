@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from training.batches import Batch, Turns
+from training.layouts import PRINTED
 from training.network import arrange_cells
 from training.prompts import IMAGE_SLOT
-from training.tokenizer import CHARACTERS, IGNORED
+from training.tokenizer import IGNORED
 from training.tower import CELLS
 
 KEPT = 1500  # rows to choose from, the latest
@@ -45,8 +46,8 @@ def tell_kinds(batch: Batch) -> Tensor:
     """What kind of token each image token is: (pictures, T) uint8."""
     names = batch.frames.names.cpu().amax(2).bool()  # (N, C, W)
     kinds = torch.full(names.shape[:2], BLANK, dtype=torch.uint8)
-    kinds[names[..., len(CHARACTERS) :].any(-1)] = SHAPE
-    kinds[names[..., : len(CHARACTERS)].any(-1)] = PRINT
+    kinds[names[..., len(PRINTED) :].any(-1)] = SHAPE
+    kinds[names[..., : len(PRINTED)].any(-1)] = PRINT
     layout, mark = batch.layout, torch.tensor([MARK], dtype=torch.uint8)
     cells = kinds.view(len(kinds), layout.height, CELLS, 1)
     return arrange_cells(cells, mark, mark, layout.columns, layout.sub_frames)[..., 0]

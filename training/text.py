@@ -115,7 +115,7 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
         while x < side:
             word = choose_word(rng, face.case, False, hard=0.35, wide=is_wide(rng))
             draw.text((x, y), word, font=font, fill=ink)
-            marks += mark_word(face.font, face.size, word, x, y)
+            marks += mark_word(face.font, face.size, f"{word} ", x, y)
             x += measure_word(face.font, face.size, word) + space * rng.uniform(0.8, 2.5)
         y += measure_line(face.font, face.size) * rng.uniform(0.85, 1.3)
     return Picture(image, tuple(marks))
