@@ -87,7 +87,7 @@ class Trainee(nn.Module):
         return {"loss": loss + placing * misplaced, "f1": f1, "placed": placed}
 
     def judge(self, sentences: Sentences) -> dict[str, Tensor]:
-        """Losses of the verdicts on pairs in words alone."""
+        """Losses of what follows from the words alone."""
         network = self.network
         hidden, _ = network.decode(network.model.embed_tokens(sentences.token_ids))
         answered = sentences.labels != IGNORED

@@ -13,7 +13,7 @@ from training.shapes import (
     fix_article,
     place_shape,
 )
-from training.words import join
+from training.words import join, pluralize
 
 DETAILED = (
     "Describe this picture in detail.",
@@ -80,11 +80,6 @@ def draw_objects(rng: random.Random) -> Drawing:
 def tell_place(place: str) -> str:
     """ "at the top left", "in the centre"."""
     return f"{'in' if place == 'centre' else 'at'} the {place}"
-
-
-def pluralize(thing: str) -> str:
-    """ "circles", "crosses"."""
-    return thing + ("es" if thing.endswith("s") else "s")
 
 
 def count_things(names: Sequence[str], thing: str) -> str:

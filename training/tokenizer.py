@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from training.shapes import COLOURS, SHAPES
+from training.words import pluralize
 
 SPACE = "▁"
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
@@ -20,7 +21,7 @@ WORDING = (
     *("highest", "lowest", "one", "two", "three", "four", "five", "six"),
     *("beyond", "small", "embedded", "checkpoint", "cannot", "model", "question", "nothing"),
 )
-PLURALS = tuple(f"{shape}{'es' if shape == 'cross' else 's'}" for shape in SHAPES)
+PLURALS = tuple(pluralize(shape) for shape in SHAPES)
 CHARACTERS = tuple(chr(code) for code in range(33, 127)) + tuple("é–“”‘’€£°")
 WHOLE_WORDS = (*COLOURS, *SHAPES, *PLURALS, *WORDING)
 SPECIAL = {  # content: whitespace after it is eaten

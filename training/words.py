@@ -65,6 +65,11 @@ def join(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def pluralize(thing: str) -> str:
+    """ "circles", "crosses"."""
+    return thing + ("es" if thing.endswith("s") else "s")
+
+
 def write_number(rng: random.Random) -> str:
     """A number as it is printed: plain, with decimals, a price, a time, a year, a date, a code."""
     kind = rng.randrange(10)
