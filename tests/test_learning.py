@@ -33,7 +33,9 @@ def test_sentences_without_pictures_label_what_follows_from_their_words(tokenize
         question, answer = sentence.removesuffix(label).split("<|end|>", 1)
         if counted := re.fullmatch(r": (\w+) \w+\.", label):
             kinds.add("counted")
-            assert NUMBERS.index(counted[1]) == len(re.findall(r"\ban? ", answer, re.IGNORECASE))
+            number = NUMBERS.index(counted[1])
+            assert number == len(re.findall(r"\ban? ", answer, re.IGNORECASE))
+            assert number == len(re.findall(r" (?:at|in) the ", answer))
         elif ranked := re.fullmatch(r" ?(\d+)%? for (.+)\.", label):
             kinds.add("ranked")
             values = {int(value): name for name, value in re.findall(r"(\S+): (\d+)", answer)}

@@ -98,7 +98,9 @@ def ask_by_order(rng: random.Random) -> tuple[str, str, str]:
             for _ in range(rng.randint(1, 5))
         ]
         question = rng.choice(objects.COUNTING) if any_kind else objects.ask_number(rng, kind)
-        told = objects.count_things(names, "shape" if any_kind else kind)
+        parts = sorted(rng.sample(range(len(objects.PLACES)), len(names)))
+        places = [objects.PLACES[part] for part in parts]
+        told = objects.count_things(names, places, "shape" if any_kind else kind)
         answer, mark, number = told.partition(":")
         return question, answer, mark + number
     series = replace(chart.choose_series(rng, False), is_printed=True)

@@ -82,23 +82,28 @@ def tell_place(place: str) -> str:
     return f"{'in' if place == 'centre' else 'at'} the {place}"
 
 
-def count_things(names: Sequence[str], thing: str) -> str:
-    """ "A red circle and a blue circle: two circles."; what is counted is told first."""
+def tell_all(names: Sequence[str], places: Sequence[str]) -> str:
+    """ "A red circle at the top and a blue circle in the centre"."""
+    parts = [f"{name} {tell_place(place)}" for name, place in zip(names, places, strict=True)]
+    return capitalize(join(parts))
+
+
+def count_things(names: Sequence[str], places: Sequence[str], thing: str) -> str:
+    """ "A red circle at the top and a blue circle in the centre: two circles."
+
+    What is counted is told first, and where it is: without that, one was told twice.
+    """
     if not names:
         return f"There are no {pluralize(thing)}."
     things = thing if len(names) == 1 else pluralize(thing)
-    return fix_article(f"{capitalize(join(names))}: {NUMBERS[len(names)]} {things}.")
+    return f"{tell_all(names, places)}: {NUMBERS[len(names)]} {things}."
 
 
 def describe(drawing: Drawing) -> str:
     """Every object and where it is."""
-    parts = [
-        f"{shape.name} {tell_place(place)}"
-        for shape, place in zip(drawing.shapes, drawing.places, strict=True)
-    ]
-    return fix_article(
-        f"{capitalize(join(parts))}, on a {drawing.paper.background_name} background."
-    )
+    names = [shape.name for shape in drawing.shapes]
+    background = drawing.paper.background_name
+    return fix_article(f"{tell_all(names, drawing.places)}, on a {background} background.")
 
 
 def list_objects(drawing: Drawing) -> str:
@@ -111,11 +116,13 @@ def list_objects(drawing: Drawing) -> str:
 
 def ask_count(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
     """How many shapes, or how many of a kind."""
+    names = [shape.name for shape in drawing.shapes]
     if rng.random() < 0.6:
-        return rng.choice(COUNTING), count_things([s.name for s in drawing.shapes], "shape")
+        return rng.choice(COUNTING), count_things(names, drawing.places, "shape")
     kind = rng.choice([*(shape.kind for shape in drawing.shapes), rng.choice(SHAPES)])
-    names = [shape.name for shape in drawing.shapes if shape.kind == kind]
-    return ask_number(rng, kind), count_things(names, kind)
+    counted = [index for index, shape in enumerate(drawing.shapes) if shape.kind == kind]
+    places = [drawing.places[index] for index in counted]
+    return ask_number(rng, kind), count_things([names[index] for index in counted], places, kind)
 
 
 def ask_number(rng: random.Random, kind: str) -> str:
