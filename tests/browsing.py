@@ -71,7 +71,7 @@ def unfold(page: Page, name: str) -> None:
     page.locator("button.label-wrap:visible").filter(has_text=said(page, name)).click()
 
 
-def set_slider(page: Page, name: str, value: int) -> None:
+def set_slider(page: Page, name: str, value: float) -> None:
     """Type a number into a slider's box, as people do: once it is there, and to the end."""
     name = said(page, name)
     slider = page.get_by_label(f"range slider for {name}").locator("visible=true")

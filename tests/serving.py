@@ -1,8 +1,10 @@
-"""A page served in this process on a free port, as app.py serves it."""
+"""A page served in this process on a free port, as app.py serves it, and programs that call it."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from gradio_client import Client
 
 from phi3v.settings import Settings
 from phi3v.starting import StartingEngine
@@ -28,6 +30,12 @@ def serve(
         yield url
     finally:
         page.close(verbose=False)
+
+
+def connect(url: str, **options: object) -> Client:
+    """A program's client, patient: on a busy machine twenty at once take more than five seconds."""
+    patience = {"timeout": 120}
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patience, **options)
 
 
 def find_free_port() -> int:

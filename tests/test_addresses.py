@@ -6,7 +6,7 @@ import pytest
 from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from serving import serve
+from serving import connect, serve
 from test_download import port as port
 from test_download import resolve_site
 
@@ -16,7 +16,7 @@ from phi3v.settings import Settings
 @pytest.fixture
 def client() -> Iterator[Client]:
     with serve(FakeEngine(), Settings(upload_limit=1)) as url:
-        yield Client(url, verbose=False, analytics_enabled=False)
+        yield connect(url)
 
 
 @pytest.fixture

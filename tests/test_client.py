@@ -15,7 +15,7 @@ from fake_engine import FakeEngine, MeasuredEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image, ImageDraw
-from serving import serve
+from serving import connect, serve
 
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
@@ -43,10 +43,6 @@ def url(engine: FakeEngine) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
     return connect(url)
-
-
-def connect(url: str) -> Client:
-    return Client(url, verbose=False, analytics_enabled=False)
 
 
 def draw(folder: Path, colour: str, size: tuple[int, int] = (40, 30)) -> object:

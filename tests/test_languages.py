@@ -6,10 +6,10 @@ import pickle
 import httpx
 import pytest
 from fake_engine import FakeEngine
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from serving import serve
+from serving import connect, serve
 
 from phi3v.request import RequestError
 from phi3v.text import Text
@@ -113,7 +113,7 @@ def test_programs_are_told_in_english_unless_they_ask_for_another_language(tmp_p
     with serve(FakeEngine()) as url:
         for code in ("", "he"):
             headers = {"Accept-Language": code} if code else None
-            client = Client(url, headers=headers, verbose=False)
+            client = connect(url, headers=headers)
             with pytest.raises(AppError) as caught:
                 client.predict([handle_file(path)], api_name="/compare")
             told[code] = str(caught.value)

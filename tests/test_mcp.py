@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from fake_engine import MeasuredEngine
-from gradio_client import Client, handle_file
-from serving import serve
+from gradio_client import handle_file
+from serving import connect, serve
 
 from phi3v.settings import Settings
 from phi3v.tasks import COMPARE, DESCRIBE, find_preset
@@ -68,7 +68,7 @@ def test_the_tools_say_what_they_do_and_take(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["describe", "ocr", "compare"])
 def test_a_tool_gives_the_same_text_as_the_endpoint(url: str, name: str) -> None:
-    client = Client(url, verbose=False, analytics_enabled=False)
+    client = connect(url)
     expected = client.predict(
         [handle_file(path) for path in PICTURES], "Which?", api_name=f"/{name}"
     )

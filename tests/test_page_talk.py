@@ -59,6 +59,7 @@ def test_a_moved_picture_takes_its_new_number_along(page: Page, tmp_path: Path) 
     expect(button(page, "Move Image 1 ▶")).to_be_enabled()
     ask(page, "Sizes?")
     expect(messages(page).last).to_contain_text("2 pictures (60 x 50, 40 x 30)")
+    expect(figures(page)).to_contain_text("complete")  # only then the question is in the chat
     button(page, "Move Image 1 ▶").click()
     expect(page.get_by_text("Image 1 has been asked about")).to_be_visible()
 

@@ -6,15 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from browsing import SECONDS, ask, button, captions, figures, messages, open_page, start_browser
+from browsing import (
+    SECONDS,
+    ask,
+    button,
+    captions,
+    figures,
+    messages,
+    open_page,
+    set_slider,
+    start_browser,
+    unfold,
+)
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
-from serving import serve
+from serving import connect, serve
 
 from phi3v import load
 from phi3v.checkpoint import EMBEDDED_FOLDER
 from phi3v.settings import Settings
 from phi3v.tasks import EXAMPLES
+from phi3v.ui import words
 
 mcp = pytest.importorskip("mcp", reason="see requirements-mcp.txt")
 pytestmark = [
@@ -51,8 +63,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
-    patient = {"timeout": 120}
-    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
+    return connect(url)
 
 
 def call(client: Client, api_name: str, *arguments: object) -> str:
@@ -71,20 +82,15 @@ def call_tool(url: str, tool: str, picture: Path, **arguments: object) -> str:
     return found.content[0].text.strip()
 
 
-def set_number(page: Page, name: str, value: object) -> None:
-    box = page.get_by_label(f"number input for {name}").locator("visible=true")
-    if not box.count():
-        box = page.get_by_label(name, exact=True).locator("visible=true")
-    box.fill(str(value))
-    box.press("Tab")
-
-
-def ask_in_page(page: Page, picture: Path, question: str, **settings: object) -> str:
+def ask_in_page(page: Page, picture: Path, question: str, seed: int, **sliders: float) -> str:
     page.locator(".pictures:visible input[type=file]").first.set_input_files(picture)
     expect(captions(page)).to_have_count(1)
-    page.locator("button.label-wrap:visible").filter(has_text="Settings").click()
-    for name, value in settings.items():
-        set_number(page, name, value)
+    unfold(page, words.SETTINGS)
+    for name, value in sliders.items():
+        set_slider(page, getattr(words, name), value)
+    box = page.get_by_label(words.SEED, exact=True).locator("visible=true")
+    box.fill(str(seed))
+    box.press("Tab")
     ask(page, question)
     expect(figures(page)).to_contain_text("in the prompt", timeout=120 * SECONDS)
     return messages(page).last.inner_text().strip()
@@ -94,9 +100,7 @@ def test_a_greedy_answer_is_the_same_in_the_page_for_a_client_and_an_agent(
     page: Page, client: Client, url: str
 ) -> None:
     question = "Describe the image and say where everything is."
-    shown = ask_in_page(
-        page, SHAPES, question, **{"Longest answer (tokens)": MAX_NEW_TOKENS, "Temperature": 0}
-    )
+    shown = ask_in_page(page, SHAPES, question, 0, MAX_NEW_TOKENS=MAX_NEW_TOKENS, TEMPERATURE=0)
     called = call(client, "/describe", [handle_file(SHAPES)], question, MAX_NEW_TOKENS)
     told = call_tool(url, "describe", SHAPES, prompt=question, max_new_tokens=MAX_NEW_TOKENS)
     assert len(called) > 20
@@ -107,10 +111,8 @@ def test_a_sampled_answer_is_the_same_in_the_page_and_for_a_client(
     page: Page, client: Client
 ) -> None:
     question = "Describe the image and say where everything is."
-    settings = {
-        "Longest answer (tokens)": MAX_NEW_TOKENS, "Temperature": 1.5, "Top p": 0.95, "Seed": 7,
-    }  # fmt: skip
-    shown = ask_in_page(page, GARDEN, question, **settings)
+    sliders = {"MAX_NEW_TOKENS": MAX_NEW_TOKENS, "TEMPERATURE": 1.5, "TOP_P": 0.95}
+    shown = ask_in_page(page, GARDEN, question, 7, **sliders)
     turns = [{"role": "user", "text": question, "images": [1]}]
     files = [handle_file(GARDEN)]
     called = [

@@ -14,8 +14,9 @@ MOMENTUM = 0.95
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 products are faster than float32 ones here: a GPU, or AMX units."""
-    return device.type == "cuda" or bool(torch.cpu._is_amx_tile_supported())
+    """Whether bfloat16 products are faster than float32 ones: a GPU, AMX units or AVX512-BF16."""
+    cpu = torch.cpu
+    return device.type == "cuda" or cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported()
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:

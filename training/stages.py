@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
 from training.batches import Batch, Pages, Questions
+from training.begin import load_weights
 from training.drills import Drills
 from training.journal import append_row
 from training.layouts import Layout
@@ -133,6 +134,21 @@ class Training:
         self.stage_index, self.step = state["stage_index"], state["step"]
         self.began = state["began"]
         self.loaded = state["optimizers"]
+
+    def begin(self, folder: Path, stage: str) -> None:
+        """Take a checkpoint's weights and go to a stage; a run that has a state goes on with it.
+
+        Raises:
+            ValueError: there is no such stage, or the checkpoint has more decoder layers.
+        """
+        if (self.folder / "state.pt").exists():
+            return
+        names = [each.name for each in self.config.stages]
+        if stage not in names:
+            raise ValueError(f'there is no stage "{stage}"; the stages are {", ".join(names)}')
+        network = self.trainee.network
+        network.load_state_dict(load_weights(folder, network.sizes.text_layers))
+        self.stage_index = names.index(stage)
 
     def save(self) -> None:
         """Write the state, all or nothing."""

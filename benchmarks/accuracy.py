@@ -1,0 +1,50 @@
+"""`python -m benchmarks.accuracy`: what a checkpoint answers about pictures drawn by other code.
+
+The training draws its evaluation's pictures as it draws those it learns from; these are drawn here,
+with plain Pillow calls, words, sizes and layouts of their own. One line for each kind.
+"""
+
+import argparse
+import random
+
+from benchmarks.pictures import KINDS, Case
+from phi3v import Engine, Request, Sampling, Turn, load
+from phi3v.checkpoint import EMBEDDED
+
+
+def ask(engine: Engine, case: Case) -> str:
+    """The greedy answer."""
+    turns = (Turn("user", case.question, case.images),)
+    return "".join(chunk.text for chunk in engine.stream(Request(turns, Sampling(200)))).strip()
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--model", default=EMBEDDED, help="as for `python -m benchmarks`")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=50, help="pictures or pairs of each kind")
+    parser.add_argument("--kinds", default="", help="only kinds with this in their names")
+    parser.add_argument("--show", action="store_true", help="print the answers that are wrong")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print a line for each kind."""
+    options = parse_options()
+    engine = load(options.model)
+    for name, make in KINDS.items():
+        if options.kinds not in name:
+            continue
+        scores = []
+        for number in range(options.count):
+            case = make(random.Random(f"{options.seed}:{name}:{number}"))
+            answer = ask(engine, case)
+            scores.append(case.judge(answer))
+            if options.show and scores[-1] != float("wrong" not in name):
+                print(f"  want {case.wanted!r}\n  got  {answer!r}")
+        print(f"{name}: {100 * sum(scores) / len(scores):.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
