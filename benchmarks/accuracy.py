@@ -6,10 +6,27 @@ with plain Pillow calls, words, sizes and layouts of their own. One line for eac
 
 import argparse
 import random
+from collections.abc import Callable
 
-from benchmarks.pictures import KINDS, Case
+from benchmarks.drawn import make_chart, make_count, make_objects, make_pair, make_photo
+from benchmarks.printed import UNSEEN_FONTS, Case, make_book, make_table, make_text
 from phi3v import Engine, Request, Sampling, Turn, load
 from phi3v.checkpoint import EMBEDDED
+
+KINDS: dict[str, Callable[[random.Random], Case]] = {
+    "lines of 24 to 56 px, % wrong characters": lambda rng: make_text(rng, 24, 56),
+    "lines of 18 to 24 px, % wrong characters": lambda rng: make_text(rng, 18, 24),
+    "lines in unseen fonts, % wrong characters": lambda rng: make_text(rng, 24, 56, UNSEEN_FONTS),
+    "title and author of a book, % right": make_book,
+    "cells of a table, % right": make_table,
+    "highest bar, values printed, % right": lambda rng: make_chart(rng, True),
+    "highest bar, axis only, % right": lambda rng: make_chart(rng, False),
+    "up to three objects with places, % right": make_objects,
+    "counts, % right": make_count,
+    "pairs that differ, both values, % right": lambda rng: make_pair(rng, False),
+    "identical pairs, % right": lambda rng: make_pair(rng, True),
+    "photographs refused, %": make_photo,
+}
 
 
 def ask(engine: Engine, case: Case) -> str:

@@ -1,9 +1,13 @@
 """The benchmarks measure what they say; how much is not tested."""
 
+import ast
+import random
+
 import pytest
 import torch
 from conftest import build_processor, build_random_network, golden_image
 
+from benchmarks.accuracy import KINDS
 from benchmarks.floor import bytes_per_token, measure_bandwidth
 from benchmarks.growth import (
     Row,
@@ -77,3 +81,27 @@ def test_a_token_reads_the_decoder_and_its_context(engine):
     assert bytes_per_token(engine, 0) == 4 * decoder
     assert bytes_per_token(engine, 10) == 4 * decoder + 10 * 2 * 2 * 32 * 4
     assert measure_bandwidth(torch.device("cpu"), size=1000, runs=1) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_asked_for_accuracy_is_drawn_anew_and_judged(kind: str) -> None:
+    case, again, other = (KINDS[kind](random.Random(seed)) for seed in (1, 1, 2))
+    assert again.wanted == case.wanted
+    assert [a.tobytes() for a in again.images] == [b.tobytes() for b in case.images]
+    assert other.images[0].tobytes() != case.images[0].tobytes()
+    assert case.judge("") == float("wrong" in kind)
+
+
+def test_right_answers_are_judged_right() -> None:
+    for kind in KINDS:
+        case = KINDS[kind](random.Random(3))
+        answer = case.wanted
+        if "highest" in kind:
+            answer = f"Jan: 1, Mar: 99. The highest is 99 for {answer.split()[0]}."
+        elif "objects" in kind:
+            pairs = ast.literal_eval(answer)
+            told = (f"a {name} {'in' if p == 'centre' else 'at'} the {p}" for name, p in pairs)
+            answer = f"{' and '.join(told)}, on a white background."
+        elif "photographs" in kind:
+            answer = "Start the app with --model."
+        assert case.judge(answer) == float("wrong" not in kind), kind
