@@ -34,13 +34,11 @@ def write(
 
 
 def draw_revenue() -> Image.Image:
-    """A company's revenue over four years, as bars."""
+    """A company's revenue over three years, as bars."""
     image, pen = new_picture()
     write(pen, 30, "Revenue", 40)
-    for column, (year, value) in enumerate(
-        (("2021", 12), ("2022", 20), ("2023", 29), ("2024", 38))
-    ):
-        x, top = 46 + 82 * column, 280 - 5 * value
+    for column, (year, value) in enumerate((("2022", 12), ("2023", 38), ("2024", 24))):
+        x, top = 65 + 104 * column, 280 - 5 * value
         pen.rectangle((x - 26, top, x + 26, 280), fill=BLUE)
         write(pen, top - 18, str(value), 28, x=x)
         write(pen, 308, year, 28, face="DejaVuSans", x=x)
@@ -69,12 +67,12 @@ def draw_lines(
 def draw_table() -> Image.Image:
     """What a shop has sold."""
     image, pen = new_picture()
-    rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"), ("Plum", "35"))
+    rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"))
     for number, row in enumerate(rows):
-        top = 30 + 52 * number
+        top = 78 + 60 * number
         for left, right, cell in zip((24, 180), (180, 312), row, strict=True):
-            pen.rectangle((left, top, right, top + 52), outline=INK, width=2)
-            write(pen, top + 26, cell, 30, face="DejaVuSans", x=(left + right) // 2)
+            pen.rectangle((left, top, right, top + 60), outline=INK, width=2)
+            write(pen, top + 30, cell, 30, face="DejaVuSans", x=(left + right) // 2)
     return image
 
 
@@ -90,8 +88,8 @@ def draw_garden() -> Image.Image:
     """Three things in three places."""
     image, pen = new_picture()
     pen.ellipse((30, 26, 110, 106), fill=YELLOW)
-    pen.rectangle((132, 132, 204, 204), fill=RED)
-    pen.polygon(((276, 226), (316, 306), (236, 306)), fill=GREEN)
+    pen.polygon(((266, 26), (306, 106), (226, 106)), fill=GREEN)
+    pen.rectangle((128, 230, 208, 310), fill=RED)
     return image
 
 
@@ -117,8 +115,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "book": draw_book,
     "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW, 38),
     "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
-    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER, 44),
-    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER, 44),
+    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
+    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
     "table": draw_table,
     "receipt": draw_receipt,
     "garden": draw_garden,

@@ -77,11 +77,16 @@ def find_fault(text: str) -> str | None:
 
 
 def write(size: int, rows: list[str]) -> Image.Image:
-    """Rows of black print on white."""
+    """Rows of black print on white; what of them is in the picture goes along as `printed`."""
     image = Image.new("RGB", (SIDE, SIDE), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     for number, row in enumerate(rows):
         draw.text((6, 4 + number * round(size * 1.25)), row, "black", font)
+    seen = []
+    for row in rows:
+        begun = [end for end in range(len(row)) if 6 + font.getlength(row[:end]) < SIDE]
+        seen.append(row[: begun[-1] + 1])
+    image.info["printed"] = "\n".join(seen)
     return image
 
 

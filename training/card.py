@@ -30,8 +30,8 @@ makes it from the seed, through the stages of `training/config.toml`.
 ## What it scores
 
 {count} samples of each task from seeds that training never draws; every second single picture is
-large (470 to 1,344 px, seen in four crops), the others are small (224 to 640 px, most of them seen
-in one crop). "Common" pictures: high contrast, common fonts, few words, upright shapes. "Any":
+large (460 to 1,344 px, seen in four crops), the others are small (224 to 640 px, seen in one crop
+up to 448 px). "Common" pictures: high contrast, common fonts, few words, upright shapes. "Any":
 everything the code can draw: also italics, monospace, pale colours, random characters.
 
 {table}
@@ -40,8 +40,12 @@ The first common sample of each task, not picked (what it should have said, wher
 
 ![Samples and answers](samples.webp)
 
-The curve of its training, by stages: shares of answers' tokens that are right, F1 of naming what
-stands in each cell of the pictures and of dense pages, verdicts on pairs in words.
+What it answers about pictures drawn by other code than the training's is measured by
+`python -m benchmarks.accuracy` and stands in `benchmarks/RESULTS.md`.
+
+The curve of its training from "heads" on, by stages: shares of answers' tokens that are right, F1
+of naming what stands in each cell of the pictures, looking at what is to be said, sentences without
+pictures. The eight hours before are in [curve-before.png](curve-before.png).
 
 ![Curve](curve.png)
 

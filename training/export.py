@@ -13,7 +13,7 @@ from training.tokenizer import load_tokenizer, write_tokenizer
 from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-LEAST_SCALE = 0.6  # pictures up to 560 px are seen in one crop, larger ones in four
+LEAST_SCALE = 0.75  # pictures up to 448 px are seen in one crop, larger ones in four
 CONTEXT = 2048  # tokens: five pictures and their questions
 
 
