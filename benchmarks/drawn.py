@@ -35,7 +35,7 @@ def judge_words(*wanted: str) -> Callable[[str], float]:
 
 
 def make_chart(rng: random.Random, is_printed: bool) -> Case:
-    """Bars by year, month or word, with their values or with an axis only; which is the highest."""
+    """Bars by year or month, with their values or with an axis only; which is the highest."""
     count = rng.randint(3, 6)
     first = rng.randint(1995, 2024)
     labels = rng.choice(
@@ -69,8 +69,8 @@ def make_chart(rng: random.Random, is_printed: bool) -> Case:
     best = labels[values.index(max(values))]
 
     def judge(answer: str) -> float:
-        told = answer.lower().rpartition("the highest")[2] or answer
-        return float([label for label in labels if label.lower() in told.lower()] == [best])
+        told = answer.lower().rpartition("the highest")[2]
+        return float([label for label in labels if label.lower() in told] == [best])
 
     return Case((image,), "Which bar is the highest?", judge, f"{best} ({max(values)})")
 
@@ -93,7 +93,7 @@ def draw_shape(pen: ImageDraw.ImageDraw, kind: str, x: float, y: float, r: float
 
 @dataclass(frozen=True)
 class Scene:
-    """Shapes in cells of a 3 x 3 grid, and their names with articles and places."""
+    """Shapes in cells of a 3 x 3 grid, and their names and places."""
 
     image: Image.Image
     names: tuple[str, ...]
@@ -124,7 +124,7 @@ def make_objects(rng: random.Random) -> Case:
 
     def judge(answer: str) -> float:
         found = PLACED.findall(answer)
-        return float(sorted((name.lower(), place.strip()) for name, place in found) == pairs)
+        return float(sorted((name.lower(), place.lower()) for name, place in found) == pairs)
 
     question = "Describe the image and say where everything is."
     return Case((scene.image,), question, judge, str(pairs))
@@ -143,11 +143,10 @@ def make_count(rng: random.Random) -> Case:
 
 
 def make_pair(rng: random.Random, is_same: bool) -> Case:
-    """Two pictures of a shape or of print, which differ in one thing or in none."""
+    """Two pictures of a shape or of a word each, different ones or the same."""
     if rng.random() < 0.5:
         state = rng.getrandbits(32)
-        drawn = draw_scene(random.Random(state), 1)
-        other = drawn
+        drawn = other = draw_scene(random.Random(state), 1)
         while not is_same and other.names == drawn.names:
             other = draw_scene(rng, 1)
         images, told = (drawn.image, other.image), (drawn.names[0], other.names[0])
@@ -161,10 +160,13 @@ def make_pair(rng: random.Random, is_same: bool) -> Case:
             image = Image.new("RGB", (420, 300), paper)
             ImageDraw.Draw(image).text((210, 150), word, font=font, fill=ink, anchor="mm")
             images = (*images, image)
-    if is_same:
-        judge, wanted = judge_words("identical"), "identical"
-    else:
-        judge, wanted = judge_words(*told), " / ".join(told)
+    wanted = "identical" if is_same else " / ".join(told)
+    names_both = judge_words(*told)
+
+    def judge(answer: str) -> float:
+        right = is_same or names_both(answer)
+        return float(right and ("identical" in answer) == is_same)
+
     return Case(images, "What is the difference between the two images?", judge, wanted)
 
 

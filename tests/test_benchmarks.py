@@ -105,3 +105,5 @@ def test_right_answers_are_judged_right() -> None:
         elif "photographs" in kind:
             answer = "Start the app with --model."
         assert case.judge(answer) == float("wrong" not in kind), kind
+        if "differ" in kind:
+            assert case.judge(f"{answer}: the two pictures are identical.") == 0

@@ -20,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     train.add_argument("--workers", type=int, default=1, help="processes that draw")
     train.add_argument("--eager", action="store_true", help="do not compile")
     train.add_argument(
-        "--begin", nargs=2, metavar=("FOLDER", "STAGE"), help="with these weights, at this stage"
+        "--begin", nargs=2, metavar=("FOLDER", "STAGE"), help="where a new run begins"
     )
     exported = commands.add_parser("export", help="write the state reached so far")
     for command in (train, exported):
