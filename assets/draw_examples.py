@@ -34,14 +34,15 @@ def write(
 
 
 def draw_revenue() -> Image.Image:
-    """A company's revenue over three years, as bars."""
+    """A company's revenue over four years, as bars."""
     image, pen = new_picture()
-    write(pen, 30, "Revenue", 40)
-    for column, (year, value) in enumerate((("2022", 12), ("2023", 38), ("2024", 24))):
-        x, top = 65 + 104 * column, 280 - 5 * value
+    write(pen, 30, "Revenue", 36)
+    years = (("2021", 24), ("2022", 38), ("2023", 31), ("2024", 17))
+    for column, (year, value) in enumerate(years):
+        x, top = 55 + 75 * column, 280 - 5 * value
         pen.rectangle((x - 26, top, x + 26, 280), fill=BLUE)
-        write(pen, top - 18, str(value), 28, x=x)
-        write(pen, 308, year, 28, face="DejaVuSans", x=x)
+        write(pen, top - 18, str(value), 24, x=x)
+        write(pen, 306, year, 24, face="DejaVuSans", x=x)
     pen.line((10, 281, SIZE - 10, 281), fill=INK, width=3)
     return image
 
@@ -49,8 +50,8 @@ def draw_revenue() -> Image.Image:
 def draw_book() -> Image.Image:
     """The cover of a book."""
     image, pen = new_picture(NIGHT)
-    write(pen, 110, "ALONE", 42, PAPER)
-    write(pen, 240, "Morgan Maxwell", 36, PAPER, "DejaVuSans")
+    write(pen, 110, "ALONE", 44, PAPER)
+    write(pen, 240, "Morgan Maxwell", 34, PAPER, "DejaVuSans")
     return image
 
 
@@ -67,9 +68,9 @@ def draw_lines(
 def draw_table() -> Image.Image:
     """What a shop has sold."""
     image, pen = new_picture()
-    rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"))
+    rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"), ("Lemon", "35"))
     for number, row in enumerate(rows):
-        top = 78 + 60 * number
+        top = 48 + 60 * number
         for left, right, cell in zip((24, 180), (180, 312), row, strict=True):
             pen.rectangle((left, top, right, top + 60), outline=INK, width=2)
             write(pen, top + 30, cell, 30, face="DejaVuSans", x=(left + right) // 2)

@@ -106,6 +106,10 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
             found += 1
             assert cells[row, number, NAME_IDS.index(label)] > 0
     assert found > 10
+    followed = turns.follow().pointers
+    assert len(followed) > 10
+    rows, positions, _ = followed.unbind(1)
+    assert (turns.token_ids[rows, positions] == turns.labels[rows, positions - 1]).all()
     if strips:
         return
     replay = Replay(3)
@@ -124,5 +128,6 @@ def test_looks_are_judged_by_what_all_slots_that_show_a_thing_get():
     loss, pointed = judge_looks(shares.log(), turns)
     assert pointed == pytest.approx((0.75 + 0.7) / 2)
     assert loss == pytest.approx(-(torch.tensor([0.75, 0.7]).log().mean().item()))
+    assert turns.follow().pointers.tolist() == [[0, 2, 0], [0, 2, 2]]
     nothing = replace(turns, pointers=pointers[:0])
     assert judge_looks(shares.log(), nothing)[0] == 0

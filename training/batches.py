@@ -37,7 +37,7 @@ from training.tokenizer import IGNORED
 from training.tower import CELLS
 
 CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6}  # of a batch's size
-CUT_WEIGHTS = {FOUR: 0.6, WIDE: 0.25, TALL: 0.15}
+CUT_WEIGHTS = {FOUR: 0.7, WIDE: 0.18, TALL: 0.12}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
@@ -79,6 +79,11 @@ class Turns:
         """The first `count` rows."""
         parts = (part[:count] for part in (self.token_ids, self.labels, self.weights))
         return Turns(*parts, self.pointers[self.pointers[:, 0] < count], self.start)
+
+    def follow(self) -> "Turns":
+        """The same, pointing at what has just been said instead of what is to be said."""
+        pointers = self.pointers + self.pointers.new_tensor((0, 1, 0))
+        return replace(self, pointers=pointers[pointers[:, 1] < self.token_ids.shape[1]])
 
 
 @dataclass(frozen=True)

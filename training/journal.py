@@ -7,10 +7,10 @@ from pathlib import Path
 # "answer" and "right" are of answers' tokens, "f1" of naming the cells of their pictures, "pages"
 # of naming those of dense pages, "drills" of sentences without pictures,
 # "placed" of telling where a cell is, "excerpts" as "right", of pictures seen before, "pointed" of
-# looking at what is to be said.
+# looking at what is to be said, "followed" of looking at what was said last.
 COLUMNS = ("time", "stage", "step", "seconds", "waited", "loss")
-MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "excerpts", "pointed")
-SHOWN = ("right", "f1", "pages", "drills", "placed", "excerpts", "pointed")
+MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "excerpts", "pointed", "followed")
+SHOWN = ("right", "f1", "pages", "drills", "placed", "excerpts", "pointed", "followed")
 WINDOW = 5  # rows that a point of the curve is the mean of
 
 

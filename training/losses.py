@@ -134,12 +134,14 @@ class Trainee(nn.Module):
         loss = (losses * weights).sum() / weights.sum()
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
-        judged = [judge_looks(look, turns) for look in looks]
+        aims = (turns.follow(), turns, turns)
+        judged = [judge_looks(look, aim) for look, aim in zip(looks, aims, strict=True)]
         astray = torch.stack([loss for loss, _ in judged]).mean()
         return {
             "loss": loss + pointing * astray,
             "answer": loss.detach(),
             "right": right,
+            "followed": judged[0][1],
             "pointed": judged[-1][1],
         }
 

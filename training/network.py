@@ -192,8 +192,9 @@ class Network(nn.Module):
         Rows are padded on the right, where no earlier position looks: no padding mask is needed.
 
         Returns:
-            the states, and the logarithms of what a head attends to, (B, T - start, T), in the
-            layer behind the middle and in the last, which can go on from what the first found.
+            the states, and the logarithms of what a head attends to, (B, T - start, T): in the
+            layer before the middle, in that behind it and in the last, each of which can go on
+            from what the one before it found.
         """
         _, length, width = embeds.shape
         device = embeds.device
@@ -205,11 +206,13 @@ class Network(nn.Module):
         future = torch.ones(length, length, device=device, dtype=torch.bool).triu(1)
         mask = torch.zeros(length, length, device=device).masked_fill(future, -1e4)
         last = len(self.model.layers) - 1
-        looks = []
+        middle = len(self.model.layers) // 2
+        looking = (max(0, middle - 1), middle, last)
+        looks = {}
         for number, layer in enumerate(self.model.layers):
-            if number in (len(self.model.layers) // 2, last):
+            if number in looking:
                 x = layer.input_layernorm(embeds)
-                looks.append(layer.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD))
+                looks[number] = layer.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD)
             # Nothing reads what the last layer makes of the image tokens.
             embeds = layer(embeds, cosine, sine, mask, start if number == last else 0)
-        return self.model.norm(embeds), looks
+        return self.model.norm(embeds), [looks[number] for number in looking]

@@ -2,7 +2,8 @@
 
 To read is to know where to look next; to say what stands below a bar is to look below it. Answers
 teach that slowly, a token at a time. Here every token of an answer that stands in a picture is
-traced to the cells that show it, and a head in two of the decoder's layers has to look there.
+traced to the cells that show it, and a head in two of the decoder's layers has to look there; one
+before them has to look at what was said last, from where the way to what comes next is short.
 """
 
 import re
