@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from benchmarks import baseline
@@ -214,8 +213,6 @@ def main() -> None:
     options = parse_options()
     if not options.plot_only:
         engine, note = open_measured(options)
-        if engine.device.type == "cpu":
-            torch.set_num_threads(1)  # as this engine's own thread; or the two would differ
         write_rows(measure_growth(engine, options), options.data, note)
     draw_rows(*read_rows(options.data), options.data.with_suffix(".png"))
 

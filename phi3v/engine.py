@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ READ_INTERVAL = 0.05
 # picture itself: 3 bytes a pixel.
 PREPARED_AHEAD = 2
 
-# A network of fewer parameters computes faster on one thread of a CPU: its products are over
+# A network of fewer parameters decodes faster on one thread of a CPU: a token's products are over
 # before a second thread has begun. Seen with the embedded checkpoint's sizes on two busy cores.
 SMALL_NETWORK_PARAMETERS = 50_000_000
 
@@ -64,7 +64,8 @@ class Engine:
     Pictures and beginnings of conversations that were seen before are not computed again, as far
     as `reuse_bytes` hold what was kept of them. `replay_bytes` are for keys and values at the
     places of recorded steps (see phi3v.model.replay); 0 records none. new_tokens counts every
-    token its network ever decoded, whether or not somebody read it.
+    token its network ever decoded, whether or not somebody read it; threads are those that a CPU
+    reads pictures and prompts with, as many as torch had when the engine was made.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Engine:
         self.processor = processor
         self.name = name
         self.new_tokens = 0
+        self.threads = torch.get_num_threads()
         replays = Replays(model.model, replay_bytes) if replay_bytes else None
         self.pace = Pace()
         self.reuse = Reuse(model, processor, reuse_bytes, replays)
@@ -199,15 +201,13 @@ class Engine:
         if self._line.place(answer)[0] > PREPARED_AHEAD:
             answer.pictures.close()
 
-    @property
+    @cached_property
     def decodes_on_one_thread(self) -> bool:
         """Whether the network is so small that a second thread of a CPU rather delays it."""
         is_small = self.model.num_parameters() < SMALL_NETWORK_PARAMETERS
         return self.device.type == "cpu" and is_small
 
     def _generate_forever(self) -> None:
-        if self.decodes_on_one_thread:
-            torch.set_num_threads(1)
         while True:
             answer = self._line.take()
             shortage = ""
@@ -229,6 +229,7 @@ class Engine:
 
     def _generate(self, answer: Answer) -> None:
         answer.begun_at = time.perf_counter()
+        torch.set_num_threads(self.threads)  # for pictures and prompt; see _count_token
         pictures = self._take_pictures(answer)
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
@@ -271,6 +272,8 @@ class Engine:
 
     def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
         self.new_tokens += 1
+        if self.decodes_on_one_thread:
+            torch.set_num_threads(1)
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
     def _read(self, answer: Answer) -> Iterator[Chunk]:

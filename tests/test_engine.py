@@ -219,3 +219,22 @@ def test_a_conversation_longer_than_the_context_is_refused_before_any_work(engin
 def test_sampling_out_of_range_is_refused(settings, message):
     with pytest.raises(RequestError, match=message):
         Sampling(**settings)
+
+
+def test_a_small_network_reads_with_all_threads_and_decodes_with_one(engine, monkeypatch):
+    if not engine.decodes_on_one_thread:
+        pytest.skip("only on a CPU")
+    engine.threads = 3
+    forward, seen = engine.model.forward, []
+
+    def count_threads(*args, **kwargs):
+        seen.append(torch.get_num_threads())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "forward", count_threads)
+    for _ in range(2):
+        seen.clear()
+        answer(engine, ask(count=4))
+        assert seen[0] == 3
+        assert len(seen) > 1
+        assert set(seen[1:]) == {1}
