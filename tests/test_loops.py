@@ -21,6 +21,7 @@ LOOPS = {
     "a table's row": "| a | b |\n|---|---|\n" + "| Open | 5.00 |\n" * 55,
     "dots without end": "Chapter " + "." * 500,
     "a word between blanks of all widths": "STOP " + "THE  THE THE   " * 20,
+    "a word longer than a line": "Pier\n" + "Harbour  Harbour Harbour   " * 7,
 }
 # What an answer may end in where the longest answer allowed has cut it.
 CUT = {
@@ -50,6 +51,9 @@ GENUINE = {
     "dots of a table of contents": "Chapter 1 " + "." * 120 + " 7",
     "blanks to fill in": "Name " + "_" * 90 + "\nStreet " + "_" * 90,
     "a rule": "Title\n" + "=" * 200,
+    "a word on every line": "Harbour\n" * 45,
+    "a line of a word": "Pier\n" + "Harbour " * 15 + "\n" + "Harbour " * 15,
+    "a line of short cells": "| " + "none | " * 25,
     "a row of a table's rule": "| a |" * 20 + "\n" + "|---" * 40 + "|",
     "a numbered list": "".join(f"{n}. wet paint on the wall\n" for n in range(1, 60)),
     "equal ends of lines": "".join(f"Room {n}: closed for the winter\n" for n in range(60)),
