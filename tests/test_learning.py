@@ -11,7 +11,7 @@ from test_training import tokenizer as tokenizer  # a fixture
 
 from training.batches import Frames, Questions
 from training.drills import Drills
-from training.layouts import NAME_IDS, SINGLE
+from training.layouts import NAME_IDS, SINGLE, SLOTS
 from training.losses import Trainee
 from training.network import Network
 from training.objects import NUMBERS
@@ -77,7 +77,7 @@ def test_the_loss_of_places_is_small_where_places_and_colours_are_told():
     places = torch.arange(GRID * GRID).view(GRID, GRID)[4:8, 6:12]  # two rows of three cells
     pixels = torch.full((1, 56, 84, 3), 255, dtype=torch.uint8)
     pixels[:, :28, :28] = 0
-    frames = Frames(pixels, places.flatten()[None], torch.zeros(1, 6, 4, len(NAME_IDS)))
+    frames = Frames(pixels, places.flatten()[None], torch.zeros(1, 6, SLOTS, len(NAME_IDS)))
     cells = torch.eye(SIZES["text_width"])[None, :6]
     weight = torch.zeros_like(trainee.places.weight)
     for cell in range(6):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,9 +19,14 @@ from training.journal import append_row, draw_curve, read_rows
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
+    LANDSCAPE,
+    NINE,
+    PORTRAIT,
     SINGLE,
+    SLOT_COLUMNS,
     choose_strip,
     cut_frames,
+    name_cells,
     view_picture,
 )
 from training.losses import Trainee
@@ -28,6 +34,7 @@ from training.prompts import IMAGE_SLOT, PromptEncoder
 from training.settings import Config, Stage, load_config
 from training.stages import Training
 from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
+from training.words import garble
 
 SIZES = {"vision_width": 32, "vision_mlp": 64, "vision_layers": 3, "vision_heads": 2}
 SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}
@@ -84,6 +91,10 @@ def test_what_a_chart_does_not_print_is_not_told():
     answers = " ".join(chart.ask(rng, series)[1] for _ in range(60))
     assert "Of Jan, Feb and Mar, the highest is Mar." in answers
     assert not any(str(value) in answers for value in series.values)
+    scaled = replace(series, step=200)
+    answers = " ".join(chart.ask(rng, scaled)[1] for _ in range(60))
+    assert "The value of Feb is about 800." in answers
+    assert not any(str(value) in answers for value in series.values)
     printed = replace(series, is_printed=True)
     answers = " ".join(chart.ask(rng, printed)[1] for _ in range(60))
     assert "Jan: 701, Feb: 802, Mar: 903. The highest is 903 for Mar." in answers
@@ -99,7 +110,11 @@ def test_pages_are_the_same_in_any_order():
 
 
 @pytest.mark.parametrize(
-    ("size", "layout"), [((640, 480), SINGLE), ((300, 500), SINGLE), ((401, 277), FOUR)]
+    ("size", "layout"),
+    [
+        *(((640, 480), SINGLE), ((300, 500), SINGLE), ((401, 277), FOUR)),
+        *(((800, 600), NINE), ((900, 590), LANDSCAPE), ((700, 1199), PORTRAIT)),
+    ],
 )
 def test_the_frames_are_what_the_image_processor_makes(size, layout):
     from PIL import Image
@@ -118,6 +133,24 @@ def test_the_frames_are_what_the_image_processor_makes(size, layout):
         byte = torch.from_numpy(whole[0].copy()) / 255
         inside = ((crops[0] * std + mean).clamp(0, 1) - byte).abs()
         assert inside.max() < 0.6 / 255
+
+
+def test_neighbours_in_a_patch_have_slots_of_their_own():
+    marks = np.array([(29, 5, 0), (36, 5, 1), (29, 20, 2)])
+    names = name_cells(marks, 0, 0, 1, 2)
+    assert not names[0].any()
+    cell, slots, which = names[1:].nonzero()
+    assert (slots.tolist(), which.tolist()) == ([0, 1, SLOT_COLUMNS], [0, 1, 2])
+    assert cell.tolist() == [0, 0, 0]
+
+
+def test_garbled_words_have_the_same_letters_or_one_more_or_less():
+    rng = random.Random(2)
+    words = {garble(rng, "rabbit") for _ in range(60)}
+    assert {"rabit", "rrabbit", "rabibt"} <= words
+    assert "rabbit" not in words
+    letters = {"".join(sorted(set(word))) for word in words}
+    assert letters == {"abirt"}
 
 
 @needs_fonts

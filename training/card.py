@@ -29,10 +29,11 @@ makes it from the seed, through the stages of `training/config.toml`.
 
 ## What it scores
 
-{count} samples of each task from seeds that training never draws; every second single picture is
-large (460 to 1,344 px, seen in four crops), the others are small (224 to 640 px, seen in one crop
-up to 448 px). "Common" pictures: high contrast, common fonts, few words, upright shapes. "Any":
-everything the code can draw: also italics, monospace, pale colours, random characters.
+{count} samples of each task from seeds that training never draws. Pictures are seen in one crop up
+to 336 px, in two by two up to 672 px, else in three by three; of single ones a third each have 224
+to 640, 336 to 800 and 673 to 1,344 px. "Common" pictures: high contrast, common fonts, few words,
+upright shapes. "Any": everything the code can draw: also italics, monospace, pale colours, random
+characters.
 
 {table}
 

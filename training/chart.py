@@ -1,9 +1,10 @@
 """Bar and line charts with a title and labelled values."""
 
+import math
 import random
 from dataclasses import dataclass, field
 
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from training import text
 from training.canvas import (
@@ -17,6 +18,7 @@ from training.canvas import (
     mark_word,
 )
 from training.colours import COLOURS, Rgb, distance, sample_colour
+from training.shapes import MARK_STEP
 from training.words import choose_word, join
 
 DESCRIBING = (
@@ -48,8 +50,9 @@ TABLES = (
     "Convert this chart to a table.",
     "Give the values of the chart as a table.",
 )
-STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # from one number of an axis to the next
-CLEAR = 0.1  # how far, as a share of the highest, the ends stand out where no value is printed
+STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # from one number of an axis to the next
+CLEAR = 0.06  # how far, as a share of the highest, the ends stand out where no value is printed
+PRINTED = 0.55  # the share of charts with their values in them
 NUMBERLESS = 0.64  # the share of the questions whose answer can do without numbers
 SUBJECTS = ("Revenue", "Sales", "Profit", "Visitors", "Users", "Orders", "Price", "Income")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -64,6 +67,7 @@ class Series:
     values: tuple[int, ...]
     unit: str  # written after every value
     is_printed: bool  # the values stand in the chart; else they can only be compared
+    step: int = 0  # from one number of the axis to the next; 0: there is no axis
 
     @property
     def highest(self) -> int:
@@ -94,6 +98,13 @@ class Series:
             return self.labels[index]
         return f"{self.values[index]}{self.unit} for {self.labels[index]}"
 
+    def measure(self, index: int) -> str:
+        """The value where it is printed; else "about" the nearest number of the axis."""
+        value = self.values[index]
+        if self.is_printed or not self.step:
+            return f"{value}{self.unit}"
+        return f"about {self.step * round(value / self.step)}"
+
 
 @dataclass
 class Plot:
@@ -101,10 +112,16 @@ class Plot:
 
     paper: Paper
     pen: ImageDraw.ImageDraw
-    left: float  # where the first bar's slot begins
-    top: float  # of the highest bar
+    left: float  # of the axes
+    right: float
+    top: float  # of the scale
     base: float  # of all bars
+    most: float  # the value at the scale's top
     marks: list[Mark] = field(default_factory=list)
+
+    def find_height(self, value: float) -> float:
+        """Where a value is on the canvas, from its top."""
+        return self.base - (self.base - self.top) * value / self.most
 
 
 def choose_labels(rng: random.Random, count: int, held_out: bool) -> tuple[str, ...]:
@@ -131,7 +148,7 @@ def choose_series(rng: random.Random, held_out: bool) -> Series:
     count = rng.choice((3, 4, 4, 5, 5, 6))
     labels = choose_labels(rng, count, held_out)
     most = rng.choice((20, 50, 99, 99, 500))
-    is_printed = rng.random() < 0.75
+    is_printed = rng.random() < PRINTED
     while True:
         values = tuple(rng.sample(range(max(2, most // 10), most + 1), count))
         low, next_low, *_ = sorted(values)
@@ -141,35 +158,87 @@ def choose_series(rng: random.Random, held_out: bool) -> Series:
     subject = rng.choice(SUBJECTS)
     if rng.random() < 0.4:
         subject = choose_word(rng, "title", held_out, hard=0.0, wide=False)
-    title = rng.choice((subject, subject, f"{subject} by year", f"{subject} {labels[0]}"))
-    return Series(title, labels, values, rng.choice(("", "", "", "%")), is_printed)
+    other = choose_word(rng, "title", held_out, hard=0.0, wide=False)
+    titles = (subject, f"{subject} by year", f"{subject} {labels[0]}", f"{other} {subject.lower()}")
+    title = rng.choice(titles)
+    step = 0
+    if not is_printed or rng.random() < 0.15:
+        step = rng.choice([step for step in STEPS if 2 <= max(values) / step <= 6])
+    return Series(title, labels, values, rng.choice(("", "", "", "%")), is_printed, step)
 
 
 def write_centred(plot: Plot, words: str, centre: float, top: float, face: text.Face) -> None:
-    """A line of text around a column of pixels."""
-    x = round(centre - text.measure_word(face.font, face.size, words) / 2)
-    x, y = max(1, x), round(top)
+    """A line of text around a column of pixels, within the canvas."""
+    width = text.measure_word(face.font, face.size, words)
+    x = round(max(1, min(centre - width / 2, plot.paper.width - width - 1)))
     font = load_font(face.font, face.size)
-    plot.pen.text((x, y), words, font=font, fill=plot.paper.ink)
-    plot.marks.extend(mark_word(face.font, face.size, words, x, y))
+    plot.pen.text((x, round(top)), words, font=font, fill=plot.paper.ink)
+    plot.marks.extend(mark_word(face.font, face.size, words, x, round(top)))
 
 
-def draw_axis(rng: random.Random, plot: Plot, face: text.Face, highest: int) -> None:
-    """Numbers at the left, with or without lines to the right of them; the plot moves over."""
+def draw_axis(rng: random.Random, plot: Plot, face: text.Face, step: int) -> None:
+    """Numbers at the left, with or without lines to the right of them; the axes move over."""
     line = text.measure_line(face.font, face.size)
-    apart = max(highest / 6, highest * line / (plot.base - plot.top))
-    ticks = range(0, highest + 1, next((step for step in STEPS if step > apart), STEPS[-1]))
+    ticks = range(0, round(plot.most) + 1, step)
     width = max(text.measure_word(face.font, face.size, str(tick)) for tick in ticks)
-    plot.left = width + face.size * 0.6
-    is_grid = rng.random() < 0.5
+    plot.left += width + face.size * rng.uniform(0.2, 0.7)
+    is_grid = rng.random() < 0.4
     ink, background = plot.paper.ink, plot.paper.background
     grid = tuple((one + 3 * other) // 4 for one, other in zip(ink, background, strict=True))
     for tick in ticks:
-        y = plot.base - (plot.base - plot.top) * tick / highest
-        write_centred(plot, str(tick), width / 2 + 1, y - line / 2, face)
+        y = plot.find_height(tick)
+        own = text.measure_word(face.font, face.size, str(tick))
+        centre = plot.left - face.size * 0.2 - own / 2
+        write_centred(plot, str(tick), centre, y - line / 2, face)
         if is_grid:
-            plot.pen.line((plot.left, y, plot.paper.width * 0.98, y), fill=grid)
+            plot.pen.line((plot.left, y, plot.right, y), fill=grid)
     plot.pen.line((plot.left, plot.top, plot.left, plot.base), fill=ink, width=2)
+
+
+def draw_bar(plot: Plot, box: tuple[float, float, float, float], colour: str, rgb: Rgb) -> None:
+    """A filled rectangle (left, top, right, bottom), marked as a shape of its colour."""
+    plot.pen.rectangle(box, fill=rgb)
+    left, top, right, bottom = box
+    step = MARK_STEP / plot.paper.scale
+    for row in range(int((bottom - top) / step) + 1):
+        for column in range(int((right - left) / step)):
+            x, y = left + (column + 0.5) * step, min(top + (row + 0.5) * step, bottom)
+            plot.marks += [Mark(x, y, token, "bar") for token in (colour, "rectangle")]
+
+
+def mark_ends(plot: Plot, series: Series, points: list[tuple[float, float]], reach: float) -> None:
+    """What an answer speaks of: the upper ends of the highest and of the lowest."""
+    for name, index in (("highest", series.highest), ("lowest", series.lowest)):
+        x, y = points[index]
+        down = 7 / plot.paper.scale  # within the bar
+        plot.marks += [Mark(x + side * reach, y + down, "end", name) for side in (-0.5, 0, 0.5)]
+
+
+def plan_plot(
+    rng: random.Random, paper: Paper, image: Image.Image, series: Series, small: text.Face
+) -> Plot:
+    """The axes' places, with the title over them or beside."""
+    line = text.measure_line(small.font, small.size)
+    large = text.choose_face(rng, small.size, small.size * 1.6)
+    if rng.random() < 0.7:
+        large = text.Face(small.font, large.size, small.case)
+    large = text.fit_size([series.title], large, paper)
+    above = rng.uniform(0.01, 0.05) * paper.height
+    high = text.measure_line(large.font, large.size)
+    top = above + high * rng.uniform(1.0, 1.5) + line * (series.is_printed + rng.random())
+    base = paper.height - line * rng.uniform(1.1, 1.6)
+    subtitle = rng.choice(("Year", "Month", "Total", "Units")) if rng.random() < 0.12 else ""
+    base -= line * bool(subtitle)
+    most = max(series.values) * rng.choice((1.0, rng.uniform(1.0, 1.7)))
+    if series.step:
+        most = series.step * math.ceil(max(series.values) / series.step)
+    left, right = (rng.uniform(0.01, 0.08) * paper.width for _ in range(2))
+    plot = Plot(paper, ImageDraw.Draw(image), left, paper.width - right, top, base, most)
+    middle = paper.width / 2 if rng.random() < 0.75 else 0
+    write_centred(plot, series.title, middle, above, large)
+    if subtitle:
+        write_centred(plot, subtitle, paper.width / 2, paper.height - line * 1.05, small)
+    return plot
 
 
 def draw_chart(rng: random.Random, series: Series, held_out: bool) -> Picture:
@@ -178,50 +247,50 @@ def draw_chart(rng: random.Random, series: Series, held_out: bool) -> Picture:
     while paper.height > paper.width and count_crops(rng) == 1:
         paper = choose_paper(rng)
     image = paper.blank()
-    has_axis = not series.is_printed or rng.random() < 0.2
-    room = 0.82 if has_axis else 0.94
-    small = text.choose_face(rng, 18 / paper.scale, 26 / paper.scale, held_out)
+    small = text.choose_face(rng, 17 / paper.scale, 40 / paper.scale, held_out)
     texts = [*series.labels, *(f"{value}{series.unit}" for value in series.values)]
     widest = max(text.measure_word(small.font, small.size, word) for word in texts)
+    room = 0.78 if series.step else 0.86
     fit = min(1, paper.width * room / len(series.labels) * 0.94 / widest)
-    small = text.Face(small.font, int(small.size * fit), small.case)
-    large = text.choose_face(rng, 20 / paper.scale, 34 / paper.scale, held_out)
-    large = text.fit_size([series.title], large, paper)
+    fit = min(fit, paper.height / 8.5 / text.measure_line(small.font, small.size))
+    small = text.Face(small.font, max(8, int(small.size * fit)), small.case)
     line = text.measure_line(small.font, small.size)
-    top = text.measure_line(large.font, large.size) * 1.1 + line
-    plot = Plot(paper, ImageDraw.Draw(image), paper.width * 0.03, top, paper.height - line * 1.15)
-    write_centred(plot, series.title, paper.width / 2, paper.height * 0.01, large)
-    highest = max(series.values)
-    if has_axis:
-        draw_axis(rng, plot, small, highest)
-    slot = (paper.width * 0.97 - plot.left) / len(series.labels)
-    plot.pen.line((plot.left, plot.base, paper.width * 0.98, plot.base), fill=paper.ink, width=2)
+    plot = plan_plot(rng, paper, image, series, small)
+    if series.step:
+        draw_axis(rng, plot, small, series.step)
+    elif rng.random() < 0.3:
+        plot.pen.line((plot.left, plot.top, plot.left, plot.base), fill=paper.ink, width=2)
+    slot = (plot.right - plot.left) / len(series.labels)
+    plot.pen.line((plot.left, plot.base, plot.right, plot.base), fill=paper.ink, width=2)
     colours = [choose_colour(rng, paper)] * len(series.values)
     if rng.random() < 0.25:
         colours = [choose_colour(rng, paper) for _ in series.values]
-    is_line = rng.random() < 0.3
+    is_line, half = rng.random() < 0.2, slot * rng.uniform(0.2, 0.45)
+    over, under = rng.uniform(0, 0.25) * line, rng.uniform(0.05, 0.3) * line
     points = []
     for index, value in enumerate(series.values):
         centre = plot.left + slot * (index + 0.5)
-        y = plot.base - (plot.base - plot.top) * value / highest
+        y = plot.find_height(value)
         points.append((centre, y))
         if not is_line:
-            box = (centre - slot * 0.35, y, centre + slot * 0.35, plot.base)
-            plot.pen.rectangle(box, fill=colours[index])
+            draw_bar(plot, (centre - half, y, centre + half, plot.base), *colours[index])
         if series.is_printed:
-            write_centred(plot, f"{value}{series.unit}", centre, y - line * 1.05, small)
-        write_centred(plot, series.labels[index], centre, plot.base + line * 0.05, small)
+            write_centred(plot, f"{value}{series.unit}", centre, y - line - over, small)
+        under = min(under, paper.height - line - plot.base)
+        write_centred(plot, series.labels[index], centre, plot.base + under, small)
     if is_line:
-        plot.pen.line(points, fill=colours[0], width=max(2, round(3 / paper.scale)))
+        plot.pen.line(points, fill=colours[0][1], width=max(2, round(3 / paper.scale)))
+    mark_ends(plot, series, points, 0 if is_line else half)
     return Picture(image, tuple(plot.marks))
 
 
-def choose_colour(rng: random.Random, paper: Paper) -> Rgb:
-    """A colour for the bars that stands out from the paper."""
+def choose_colour(rng: random.Random, paper: Paper) -> tuple[str, Rgb]:
+    """A colour for the bars that stands out from the paper, and its name."""
     while True:
-        colour = sample_colour(rng, rng.choice(COLOURS))
+        name = rng.choice(COLOURS)
+        colour = sample_colour(rng, name)
         if distance(colour, paper.background) > 90:
-            return colour
+            return name, colour
 
 
 def write_table(series: Series) -> str:
@@ -235,7 +304,9 @@ def write_table(series: Series) -> str:
 
 def ask(rng: random.Random, series: Series) -> tuple[str, str]:
     """A question about the chart, and its answer."""
-    roll = rng.random() if series.is_printed else rng.uniform(0, NUMBERLESS)
+    roll = rng.random()
+    if not series.is_printed and roll >= NUMBERLESS:
+        roll = 1.0 if series.step else rng.uniform(0, NUMBERLESS)
     if roll < 0.25:
         answer = (
             f'The chart "{series.title}" shows {series.tell_all()}. The highest is '
@@ -249,9 +320,9 @@ def ask(rng: random.Random, series: Series) -> tuple[str, str]:
     if roll < 0.76:
         return rng.choice(TABLES), write_table(series)
     index = rng.randrange(len(series.labels))
-    label, value = series.labels[index], f"{series.values[index]}{series.unit}"
+    label, value = series.labels[index], series.measure(index)
     answer = f"The value of {label} is {value}."
-    if rng.random() < 0.25:
+    if series.is_printed and rng.random() < 0.25:
         return f"{rng.choice(('Which has the value', 'Which one is', 'Which is'))} {value}?", answer
     question = rng.choice(("What is the value of", "What is the value for", "How much is"))
     return f"{question} {label}?", answer

@@ -43,22 +43,21 @@ def draw_cover(rng: random.Random, title: list[str], author: str, held_out: bool
     image = paper.blank()
     draw = ImageDraw.Draw(image)
     marks: list[Mark] = []
-    low = 20 / paper.scale
-    large = text.choose_face(rng, low * 1.2, low * 2.6, held_out)
-    small = text.choose_face(rng, low * 0.75, low * 1.1, held_out)
+    large = text.choose_face(rng, 26 / paper.scale, 84 / paper.scale, held_out)
+    small = text.choose_face(rng, 18 / paper.scale, 46 / paper.scale, held_out)
     if rng.random() < 0.6:
         small = text.Face(large.font, small.size, small.case)
     large = text.fit_size(title, large, Paper(paper.width, paper.height // 2, *PLAIN))
     small = text.fit_size([author], small, paper)
     line = text.measure_line(large.font, large.size)
-    y = rng.uniform(0.04, 0.28) * paper.height
+    y, spacing = rng.uniform(0.04, 0.28) * paper.height, rng.uniform(1.0, 1.25)
     for words in title:
         width = text.measure_word(large.font, large.size, words)
         x = round((paper.width - width) / 2)
         font = load_font(large.font, large.size)
         draw.text((x, round(y)), words, font=font, fill=paper.ink)
         marks += mark_word(large.font, large.size, words, x, round(y))
-        y += line * 1.1
+        y += line * spacing
     space = paper.height - text.measure_line(small.font, small.size) * 1.2
     y = round(rng.uniform(min(y, space), space))
     x = round((paper.width - text.measure_word(small.font, small.size, author)) / 2)

@@ -21,6 +21,8 @@ NAMES = (*PRINTED, *(SPACE + word for word in (*COLOURS, *SHAPES)))
 NAME_INDEX = {name.removeprefix(SPACE) or " ": index for index, name in enumerate(NAMES)}
 NAME_IDS = tuple(build_vocabulary()[name] for name in NAMES)
 STRIP = 5  # rows of cells in a strip
+SLOT_ROWS, SLOT_COLUMNS = 2, 4  # of a cell: 14 x 7 pixels, narrower than most letters
+SLOTS = SLOT_ROWS * SLOT_COLUMNS
 Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, places, names: as in batches.Frames
 
 
@@ -61,6 +63,10 @@ FOUR = Layout(num_crops=4, rows=2, columns=2)
 FOUR_STRIP = Layout(num_crops=4, rows=2, columns=2, height=STRIP)
 WIDE = Layout(num_crops=4, rows=1, columns=2)
 TALL = Layout(num_crops=4, rows=2, columns=1)
+NINE = Layout(num_crops=9, rows=3, columns=3)
+NINE_STRIP = Layout(num_crops=9, rows=3, columns=3, height=STRIP)
+LANDSCAPE = Layout(num_crops=9, rows=2, columns=3)
+PORTRAIT = Layout(num_crops=9, rows=3, columns=2)
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,15 @@ def view_picture(picture: Picture, num_crops: int = 1) -> View:
 
 
 def name_cells(marks: np.ndarray, left: int, top: int, rows: int, columns: int) -> np.ndarray:
-    """Names by cell and patch, (C, S, W) uint8, of a window of cells at pixel (left, top)."""
-    names = np.zeros((rows * columns, 4, len(NAMES)), np.uint8)
-    patches = np.floor((marks[:, :2] - (left, top)) / PATCH).astype(int)
-    inside = ((patches >= 0) & (patches < (2 * columns, 2 * rows))).all(1)
-    column, row = patches[inside].T
-    slot = row % 2 * 2 + column % 2
-    names[row // 2 * columns + column // 2, slot, marks[inside, 2].astype(int)] = 1
+    """Names by cell and slot, (C, S, W) uint8, of a window of cells at pixel (left, top)."""
+    names = np.zeros((rows * columns, SLOTS, len(NAMES)), np.uint8)
+    size = CELL / SLOT_COLUMNS, CELL / SLOT_ROWS
+    places = np.floor((marks[:, :2] - (left, top)) / size).astype(int)
+    inside = ((places >= 0) & (places < (SLOT_COLUMNS * columns, SLOT_ROWS * rows))).all(1)
+    column, row = places[inside].T
+    slot = row % SLOT_ROWS * SLOT_COLUMNS + column % SLOT_COLUMNS
+    cell = row // SLOT_ROWS * columns + column // SLOT_COLUMNS
+    names[cell, slot, marks[inside, 2].astype(int)] = 1
     return names
 
 

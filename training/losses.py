@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from training.batches import Batch, Frames, Turns
 from training.drills import Sentences
-from training.layouts import CELL, NAME_IDS
+from training.layouts import CELL, NAME_IDS, SLOTS
 from training.network import RARE, Network
 from training.prompts import IMAGE_SLOT
 from training.tokenizer import IGNORED
@@ -16,13 +16,13 @@ from training.tower import CELLS, GRID, PATCH, normalize
 
 
 class Trainee(nn.Module):
-    """The network, and heads for training only: of a cell's four patches, its place and colour."""
+    """The network, and heads for training only: of a cell's slots, its place and colour."""
 
     def __init__(self, network: Network):
         super().__init__()
         self.network = network
         width = network.sizes.text_width
-        self.slots = nn.Linear(width, 4 * width)
+        self.slots = nn.Linear(width, SLOTS * width)
         self.places = nn.Linear(width, 2 * CELLS + 3)  # row, column, mean colour
         self.register_buffer("name_ids", torch.tensor(NAME_IDS), persistent=False)
 
@@ -42,7 +42,7 @@ class Trainee(nn.Module):
         """
         rows = self.network.model.embed_tokens.weight[self.name_ids]  # (W, D)
         whole = nn.functional.linear(cells, rows) + RARE  # (N, C, W)
-        split = self.slots(cells).unflatten(-1, (4, -1))  # (N, C, S, D)
+        split = self.slots(cells).unflatten(-1, (SLOTS, -1))  # (N, C, S, D)
         split = nn.functional.linear(split, rows) + RARE  # (N, C, S, W)
         wanted = names.to(torch.float32)
         wanted_whole = wanted.amax(2)

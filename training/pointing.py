@@ -15,6 +15,7 @@ from training.layouts import CELL, Layout
 from training.tower import CELLS
 
 PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
+VERB = re.compile(r"( is)? ")  # after "the highest": from the bar's end it is near to its value
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
             if thing.is_print:
                 targets += trace_print(thing, start)
             else:
-                place = PLACE.match(free, end)
-                end = place.end() if place else end
+                more = (PLACE if " " in name else VERB).match(free, end)
+                end = more.end() if more else end
                 targets.append(Target(start, end, thing.picture, thing.marks))
             free = f"{free[:start]}{'_' * (end - start)}{free[end:]}"
     return targets

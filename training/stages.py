@@ -232,9 +232,10 @@ class Training:
         each = len(tokens) // rows  # pictures of a row
         turns, shown = batch.turns.take(asked), tokens[: asked * each].flatten(0, 1)
         losses = trainee.answer(turns, shown, stage.pointing)
-        naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
-        placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
-        losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
+        if stage.naming or stage.placing:
+            naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
+            placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
+            losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
         if batch.pages:
             pages = trainee.read_pages(batch.pages)
             losses["loss"] = losses["loss"] + stage.naming * pages["loss"]

@@ -31,18 +31,37 @@ KEYS = (
 )
 
 
+DIGITS = {"one": 1, "two": 2, "three": 3, "four": 4}
+
+
+def choose_kind(rng: random.Random) -> str:
+    """What the figures of a column are; "" for words."""
+    return rng.choice((*DIGITS, "three", "three", "price", "decimal", "mixed", "", "", ""))
+
+
+def write_figure(rng: random.Random, kind: str) -> str:
+    """A figure of a column: whole numbers of up to so many digits, prices, and so on."""
+    if kind == "mixed":
+        return write_number(rng)
+    if kind == "price":
+        return f"${rng.randint(1, 99)}.{rng.randint(0, 99):02d}"
+    if kind == "decimal":
+        return f"{rng.randrange(100)}.{rng.randrange(10)}"
+    return str(rng.randrange(10 ** DIGITS[kind]))
+
+
 def choose_cells(rng: random.Random, held_out: bool) -> list[list[str]]:
     """A heading and one to four rows, of two to four columns."""
     columns, rows = rng.choice((2, 2, 3, 3, 4)), rng.choice((2, 3, 3, 4, 5))
-    numeric = [column > 0 and rng.random() < 0.7 for column in range(columns)]
+    kinds = ["", *(choose_kind(rng) for _ in range(columns - 1))]
     cells = [[choose_word(rng, "title", held_out, 0.0, False)[:10] for _ in range(columns)]]
     for _ in range(rows - 1):
         cells.append(
             [
-                write_number(rng)
-                if is_number
+                write_figure(rng, kind)
+                if kind
                 else choose_word(rng, "title", held_out, 0.0, False)[:10]
-                for is_number in numeric
+                for kind in kinds
             ]
         )
     return cells
@@ -54,21 +73,28 @@ def draw_table(rng: random.Random, cells: list[list[str]], held_out: bool) -> Pi
     image = paper.blank()
     draw = ImageDraw.Draw(image)
     marks: list[Mark] = []
-    face = text.choose_face(rng, 20 / paper.scale, 32 / paper.scale, held_out)
-    gap = rng.uniform(0.5, 1.2)
+    face = text.choose_face(rng, 18 / paper.scale, 44 / paper.scale, held_out)
+    gap, is_even = rng.uniform(0.5, 1.2), rng.random() < 0.4
 
     def measure(face: text.Face) -> list[float]:
         widths = [
             max(text.measure_word(face.font, face.size, row[column]) for row in cells)
             for column in range(len(cells[0]))
         ]
+        if is_even:
+            widths = [max(widths)] * len(widths)
         return [width + gap * face.size for width in widths]
 
-    height = 1.5
+    height = rng.uniform(1.3, 2.0)
     tall = text.measure_line(face.font, face.size) * height * len(cells)
     fit = min(1.0, paper.width * 0.96 / sum(measure(face)), paper.height * 0.96 / tall)
     face = text.Face(face.font, max(8, int(face.size * fit)), face.case)
     widths, line = measure(face), text.measure_line(face.font, face.size)
+    if rng.random() < 0.6:  # most tables fill their picture
+        wider = paper.width * rng.uniform(0.7, 0.97) / sum(widths)
+        widths = [width * max(1, min(wider, 2.5)) for width in widths]
+        most = paper.height * 0.96 / (line * len(cells))
+        height = max(height, min(most, rng.uniform(1.5, 3)))
     left = rng.uniform(0.01, 1) * max(0.0, paper.width - sum(widths)) * 0.98
     top = rng.uniform(0.01, 1) * max(0.0, paper.height - line * height * len(cells)) * 0.98
     ruled = rng.random() < 0.6
@@ -104,7 +130,7 @@ def make_table(rng: random.Random, held_out: bool = False) -> Sample:
 def make_receipt(rng: random.Random, held_out: bool = False) -> Sample:
     """Two to five lines "key: value", read line by line."""
     paper = choose_paper(rng)
-    face = text.choose_face(rng, 20 / paper.scale, 32 / paper.scale, held_out)
+    face = text.choose_face(rng, 18 / paper.scale, 44 / paper.scale, held_out)
     lines = []
     for key in rng.sample(KEYS, rng.randint(2, 5)):
         value = write_number(rng)

@@ -86,7 +86,7 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
     pixel = 1 / paper.scale  # of the frame, in canvas pixels
     # Evenly spread sizes: a line of large print has few letters, and they count as much. As large
     # print fills a page soon, some pages hold nothing else.
-    low, high = (18, 26) if plain else (14 if is_wide(rng) else 20, 80)
+    low, high = (18, 26) if plain else (14 if is_wide(rng) else 18, 96)
     if not plain and rng.random() < LARGE_PAGES:
         low = 42
     sizes = [rng.uniform(low, high) * pixel for _ in range(40)]
@@ -176,9 +176,9 @@ def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
 
 
 def choose_text_face(rng: random.Random, paper: Paper, held_out: bool) -> Face:
-    """A face whose size is 24 to 72 canvas pixels and 16 to 64 pixels of the frame."""
-    low = max(24.0, (16 if is_wide(rng) else 22) / paper.scale)
-    return choose_face(rng, low, max(low * 1.2, min(72.0, 64 / paper.scale)), held_out)
+    """A face whose size is 16 to 72 canvas pixels and 14 to 96 pixels of the frame."""
+    low = max(16.0, (14 if is_wide(rng) else 18) / paper.scale)
+    return choose_face(rng, low, max(low * 1.2, min(72.0, 96 / paper.scale)), held_out)
 
 
 def draw_text(
@@ -208,7 +208,7 @@ def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
 def make_word(rng: random.Random, held_out: bool = False) -> Sample:
     """One or two large words on one or two lines: what reading starts with."""
     paper = choose_paper(rng)
-    face = choose_face(rng, 18 / paper.scale, 56 / paper.scale, held_out)
+    face = choose_face(rng, 18 / paper.scale, 84 / paper.scale, held_out)
     lines = write_phrase(rng, face.case, held_out)
     picture, _ = draw_text(rng, paper, lines, face)
     return Sample("ocr", (picture,), rng.choice(QUESTIONS), "\n".join(lines))

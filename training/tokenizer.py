@@ -13,6 +13,7 @@ from training.shapes import COLOURS, SHAPES
 from training.words import pluralize
 
 SPACE = "▁"
+CONTEXT = 2560  # tokens: a picture in nine crops and a talk about it, or six in one each
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 WORDING = (
     *("background", "picture", "pictures", "image", "images", "photograph", "shows", "identical"),
@@ -142,7 +143,7 @@ def write_tokenizer(folder: Path) -> None:
         "unk_token": "<unk>",
         "chat_template": CHAT_TEMPLATE,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": 2048,
+        "model_max_length": CONTEXT,
         "padding_side": "left",
         "added_tokens_decoder": {
             str(token["id"]): {key: value for key, value in token.items() if key != "id"}

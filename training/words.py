@@ -2,7 +2,8 @@
 
 Every tenth English word and name is held out: training never prints it and evaluation prints
 nothing else. What is read must not be what is known: a few hundred words, all of them short, made
-"WAREHOUSE" two words and fifty surnames made "Quinn" another one. So many are formed or invented.
+"WAREHOUSE" two words and fifty surnames made "Quinn" another one. So many are formed or invented,
+and some have letters exchanged or doubled: else "Garcia" is read "Garchai" and "RABBIT" "RABIT".
 """
 
 import random
@@ -21,12 +22,14 @@ HELD_OUT_NAMES = tuple(names[5::10] for names in NAMES)
 TRAINED_NAMES = tuple([name for name in names if name not in names[5::10]] for names in NAMES)
 
 ONSETS = (*"bcdfghjklmnpqrstvwxyz", "br", "ch", "cl", "fl", "gr", "pl", "sh", "st", "th", "tr")
-VOWELS = (*"aeiou", "ai", "ea", "oo", "ou", "y")
+VOWELS = (*"aeiou", *"aeiou", "ai", "ea", "oo", "ou", "y", "ia", "ie", "io", "au", "ei", "oi")
 CODAS = ("", "", "", *"dlmnrstkx", "ck", "ng", "nt", "st", "ll")
 ENDINGS = (
     *("s", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "al", "ion", "ment", "ness"),
     *("able", "ful", "less", "ship", "ward", "wards", "wise", "day", "house", "port", "berg"),
 )
+GARBLED = 0.12  # the share of words with a letter exchanged, doubled or left out
+NUMBERS = 0.17  # the share of numbers
 PUNCTUATION = ".,:;!?-'\"()&%$#/+*=@_<>[]"
 
 
@@ -45,6 +48,16 @@ def form_word(rng: random.Random) -> str:
         word = rng.choice(TRAINED) + end
         if word not in HELD_OUT:
             return word
+
+
+def garble(rng: random.Random, word: str) -> str:
+    """The word with two letters exchanged, or one doubled, or one of two like ones left out."""
+    place = rng.randrange(len(word) - 1)
+    first, second = word[place : place + 2]
+    if first == second:
+        return word[:place] + word[place + 1 :]
+    change = second + first if rng.random() < 0.6 else first + first + second
+    return word[:place] + change + word[place + 2 :]
 
 
 def write_name(rng: random.Random, held_out: bool) -> str:
@@ -72,8 +85,8 @@ def pluralize(thing: str) -> str:
 
 def write_number(rng: random.Random) -> str:
     """A number as it is printed: plain, with decimals, a price, a time, a year, a date, a code."""
-    kind = rng.randrange(10)
-    if kind == 0:
+    kind = rng.randrange(16)
+    if kind in (0, 10):
         return f"{rng.choice('$€£$')}{rng.randint(1, 999)}.{rng.randint(0, 99):02d}"
     if kind == 1:
         return f"{rng.randint(0, 23)}:{rng.randint(0, 59):02d}"
@@ -91,9 +104,9 @@ def write_number(rng: random.Random) -> str:
         )
     if kind == 6:
         return f"{rng.randint(1000, 99999):,}"
-    if kind <= 8:
+    if kind in (7, 8):
         return f"{rng.randrange(100)}.{rng.randrange(100):02d}"[: rng.choice((4, 5, 5))].rstrip(".")
-    return str(rng.randrange(10 ** rng.randint(1, 6)))
+    return str(rng.randrange(10 ** rng.choice((1, 2, 2, 3, 3, 3, 4, 5, 6))))
 
 
 def draw_letters(rng: random.Random, punctuation: bool) -> str:
@@ -113,22 +126,17 @@ def choose_word(
     """One word to print; `hard` is the share of random characters, numbers come on top of it."""
     if held_out:
         return set_case(rng.choice(HELD_OUT), case)
-    roll = rng.random()
-    if not wide:
-        if roll < 0.12:
-            return write_number(rng)
-        if roll < 0.5:
-            return set_case(invent_word(rng)[:9] if roll < 0.28 else form_word(rng)[:12], case)
-        return set_case(rng.choice(TRAINED), case)
-    if roll < hard:
-        return draw_letters(rng, punctuation=rng.random() < 0.4)
-    if roll < hard + 0.12:
+    roll = rng.random() - NUMBERS
+    if roll < 0:
         return write_number(rng)
-    if roll < hard + 0.35:
-        word = invent_word(rng)
+    if wide and roll < hard:
+        return draw_letters(rng, punctuation=rng.random() < 0.4)
+    roll -= hard if wide else 0
+    if roll < 0.2:
+        word = invent_word(rng)[: None if wide else 9]
     else:
-        word = form_word(rng) if roll < hard + 0.55 else rng.choice(TRAINED)
+        word = form_word(rng)[: None if wide else 12] if roll < 0.42 else rng.choice(TRAINED)
+    if len(word) > 2 and rng.random() < GARBLED:
+        word = garble(rng, word)
     word = set_case(word, case)
-    if rng.random() < 0.08:
-        word += rng.choice(".,!?:")
-    return word
+    return word + rng.choice(".,!?:") if wide and rng.random() < 0.08 else word
