@@ -44,7 +44,7 @@ CUT_SHARES = {  # of a batch's size
     **{FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6},
     **{NINE: 0.19, NINE_STRIP: 0.3, LANDSCAPE: 0.25, PORTRAIT: 0.25},
 }
-CUT_WEIGHTS = {FOUR: 0.6, NINE: 0.18, WIDE: 0.07, TALL: 0.05, LANDSCAPE: 0.05, PORTRAIT: 0.05}
+CUT_WEIGHTS = {FOUR: 0.68, NINE: 0.12, WIDE: 0.07, TALL: 0.05, LANDSCAPE: 0.04, PORTRAIT: 0.04}
 STRIP_WEIGHTS = {FOUR_STRIP: 0.5, NINE_STRIP: 0.5}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
