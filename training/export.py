@@ -13,7 +13,7 @@ from training.tokenizer import CONTEXT, load_tokenizer, write_tokenizer
 from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-LEAST_SCALE = 1.0  # up to 336 px one crop, up to 672 px two by two, else three by three
+LEAST_SCALE = 1.0  # pictures up to 336 px are seen in one crop, larger ones in four
 
 
 def build_config(sizes: Sizes, image_token_id: int, end_ids: list[int]) -> dict:
@@ -91,7 +91,7 @@ def export(training: Training, folder: Path = ASSETS) -> None:
             "image_processor_type": "Phi3VImageProcessor",
             "processor_class": "Phi3VProcessor",
             "num_crops": 1,
-            "auto_num_crops": [9, 4],
+            "auto_num_crops": [4, 4],
             "auto_least_scale": LEAST_SCALE,
             "do_convert_rgb": True,
             "image_mean": MEAN,

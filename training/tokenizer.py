@@ -13,7 +13,7 @@ from training.shapes import COLOURS, SHAPES
 from training.words import pluralize
 
 SPACE = "▁"
-CONTEXT = 2560  # tokens: a picture in nine crops and a talk about it, or six in one each
+CONTEXT = 2560  # tokens: two pictures in four crops each and a talk about them
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 WORDING = (
     *("background", "picture", "pictures", "image", "images", "photograph", "shows", "identical"),
