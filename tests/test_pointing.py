@@ -140,7 +140,7 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
     assert len(followed) > 10
     rows, positions, _ = followed.unbind(1)
     assert (turns.token_ids[rows, positions] == turns.labels[rows, positions - 1]).all()
-    if strips:
+    if strips or task == "chart":  # bars alone may have more tokens than an excerpt
         return
     replay = Replay(3)
     replay.add(batch, torch.zeros(len(batch.frames.names), layout.image_tokens, 2))
