@@ -13,12 +13,9 @@ from training.canvas import Mark, Picture
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
-    LANDSCAPE,
     NAME_IDS,
     NAMES,
-    NINE,
-    NINE_STRIP,
-    PORTRAIT,
+    PANORAMA,
     SINGLE,
     SINGLE_STRIP,
     WIDE,
@@ -79,12 +76,11 @@ def test_shapes_are_traced_with_their_places_and_each_picture_has_its_own():
 def test_the_highest_is_traced_to_the_end_of_its_bar_up_to_what_is_said_of_it():
     ends = (Mark(5, 20, "end", "highest"), Mark(9, 20, "end", "highest"))
     chart = Picture(None, (*print_line("Mar", 90), *ends))
-    answer = "Of Mar, the highest is Mar."
-    assert ("highest is ", 0, 20) in named(answer, chart)
+    assert ("highest is ", 0, 20) in named("The highest is Mar.", chart)
     assert ("Highest", 0, 20) in named("Highest.", chart)
 
 
-LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, FOUR, FOUR_STRIP, NINE, NINE_STRIP, LANDSCAPE, PORTRAIT]
+LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, PANORAMA, FOUR, FOUR_STRIP]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -18,10 +18,7 @@ from training.drills import Drills, Sentences, choose_mark, find_last
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
-    LANDSCAPE,
-    NINE,
-    NINE_STRIP,
-    PORTRAIT,
+    PANORAMA,
     SINGLE,
     SINGLE_STRIP,
     TALL,
@@ -40,12 +37,8 @@ from training.text import draw_page
 from training.tokenizer import IGNORED
 from training.tower import CELLS
 
-CUT_SHARES = {  # of a batch's size
-    **{FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6},
-    **{NINE: 0.19, NINE_STRIP: 0.3, LANDSCAPE: 0.25, PORTRAIT: 0.25},
-}
-CUT_WEIGHTS = {FOUR: 0.68, NINE: 0.12, WIDE: 0.07, TALL: 0.05, LANDSCAPE: 0.04, PORTRAIT: 0.04}
-STRIP_WEIGHTS = {FOUR_STRIP: 0.5, NINE_STRIP: 0.5}
+CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6, PANORAMA: 0.5}  # of a batch
+CUT_WEIGHTS = {FOUR: 0.8, WIDE: 0.09, TALL: 0.05, PANORAMA: 0.06}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
@@ -61,10 +54,7 @@ LENGTHS = {
     (2, FOUR_STRIP): (544, 384),
     (1, WIDE): (704, 456),
     (1, TALL): (704, 456),
-    (1, NINE): (1680, 1480),
-    (1, NINE_STRIP): (416, 248),
-    (1, LANDSCAPE): (1280, 1040),
-    (1, PORTRAIT): (1280, 1040),
+    (1, PANORAMA): (848, 600),
 }
 
 
@@ -180,11 +170,10 @@ class Questions(Dataset):
         tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
         if rng.random() >= stage.crops:
             layout = SINGLE_STRIP if is_strip else SINGLE
-        elif is_pair:
+        elif is_strip or is_pair:
             layout = FOUR_STRIP if is_strip else FOUR
         else:
-            shares = STRIP_WEIGHTS if is_strip else CUT_WEIGHTS
-            layout = rng.choices(list(shares), list(shares.values()))[0]
+            layout = rng.choices(list(CUT_WEIGHTS), list(CUT_WEIGHTS.values()))[0]
         size = round(size * CUT_SHARES.get(layout, 1.0) / (2 if is_pair else 1))
         rng.grid = (layout.rows, layout.columns)
         samples, tops = self.draw(rng, tasks, layout, size)

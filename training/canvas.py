@@ -68,13 +68,8 @@ LARGE_SIZES = (  # of canvases that are cut into two by two crops
     *((640, 480), (600, 450), (560, 420), (512, 384), (672, 672), (512, 512), (600, 400)),
     *((480, 400), (500, 380), (420, 300), (400, 300), (660, 440), (640, 400), (800, 600)),
     *((480, 640), (450, 600), (400, 560), (360, 480), (336, 480), (400, 600), (600, 800)),
-    *((460, 460), (480, 360), (500, 400), (360, 500), (400, 400)),
-)
-HUGE_SIZES = (  # of canvases that are cut into three by three crops, or three by two
-    *((800, 600), (1024, 768), (1280, 960), (1344, 1008), (720, 540), (1000, 700), (960, 720)),
-    *((700, 700), (800, 800), (900, 700), (1000, 750), (1200, 900), (800, 560), (860, 620)),
-    *((600, 800), (768, 1024), (700, 900), (560, 800), (750, 1000), (900, 1200)),
-    *((960, 540), (1280, 720), (900, 600), (1344, 900), (1000, 600), (720, 1280), (600, 900)),
+    *((460, 460), (480, 360), (500, 400), (360, 500), (400, 400), (800, 600), (1024, 768)),
+    *((1000, 700), (720, 540), (900, 1200), (1280, 960), (800, 800), (768, 1024)),
 )
 
 
@@ -166,14 +161,14 @@ def choose_paper(rng: random.Random) -> Paper:
     crops = count_crops(rng)
     rows, columns = get_grid(rng)
     if rows != columns:
-        longer = rng.randint(340, 900) if crops == 2 else rng.randint(673, 1344)
-        sides = longer, round(longer / rng.uniform(*(2.0, 2.95) if crops == 2 else (1.5, 1.98)))
+        longer = rng.randint(340, 900) if crops == 2 else rng.randint(480, 1344)
+        sides = longer, round(longer / rng.uniform(*(2.0, 2.95) if crops == 2 else (3.02, 3.95)))
         return make_paper(rng, *(sides if columns > rows else sides[::-1]))
     if rng.random() < 0.7:
-        width, height = rng.choice((SIZES, LARGE_SIZES, HUGE_SIZES)[crops - 1])
+        width, height = rng.choice((SIZES, LARGE_SIZES)[crops - 1])
     else:
-        width = rng.randint(*((224, 640), (337, 800), (673, 1344))[crops - 1])
-        height = round(width * rng.uniform((0.45, 0.55, 0.68)[crops - 1], 1.0))
+        width = rng.randint(*((224, 640), (337, 1100))[crops - 1])
+        height = round(width * rng.uniform((0.45, 0.55)[crops - 1], 1.0))
     return make_paper(rng, width, height)
 
 

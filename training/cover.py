@@ -20,10 +20,10 @@ QUESTIONS = (
 
 
 def write_title(rng: random.Random, held_out: bool) -> list[str]:
-    """One to three words, on as many lines or fewer."""
+    """One to four words, on as many lines or fewer."""
     case = rng.choice(("upper", "upper", "title"))
     first, *others = (
-        choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 1, 2, 2, 3)))
+        choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 2, 2, 3, 3, 4)))
     )
     lines = [first]
     for word in others:

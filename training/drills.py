@@ -9,14 +9,14 @@ B sentences, T tokens.
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from training import chart, objects
+from training import objects
 from training.canvas import Dice
 from training.colours import COLOURS
 from training.compare import QUESTIONS, change_letter, write_answer
@@ -90,28 +90,18 @@ def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
 
 
 def ask_by_order(rng: random.Random) -> tuple[str, str, str]:
-    """A question to count or to compare, its answer up to what follows from it, and that."""
-    if rng.random() < 0.5:
-        kind, any_kind = choose_kind(rng), rng.random() < 0.6
-        names = [
-            name_shape(rng.choice(list(COLOURS)), choose_kind(rng) if any_kind else kind)
-            for _ in range(rng.randint(1, 5))
-        ]
-        question = rng.choice(objects.COUNTING) if any_kind else objects.ask_number(rng, kind)
-        parts = sorted(rng.sample(range(len(objects.PLACES)), len(names)))
-        places = [objects.PLACES[part] for part in parts]
-        told = objects.count_things(names, places, "shape" if any_kind else kind)
-        answer, mark, number = told.partition(":")
-        return question, answer, mark + number
-    series = replace(chart.choose_series(rng, False), is_printed=True)
-    questions, word, index = rng.choice(
-        (
-            (chart.HIGHEST, "the highest", series.highest),
-            (chart.LOWEST, "the lowest", series.lowest),
-        )
-    )
-    answer, verb, value = series.rank(word, index).rpartition(" is")
-    return rng.choice(questions), answer + verb, value
+    """A question to count, its answer up to what follows from it, and that."""
+    kind, any_kind = choose_kind(rng), rng.random() < 0.6
+    names = [
+        name_shape(rng.choice(list(COLOURS)), choose_kind(rng) if any_kind else kind)
+        for _ in range(rng.randint(1, 5))
+    ]
+    question = rng.choice(objects.COUNTING) if any_kind else objects.ask_number(rng, kind)
+    parts = sorted(rng.sample(range(len(objects.PLACES)), len(names)))
+    places = [objects.PLACES[part] for part in parts]
+    told = objects.count_things(names, places, "shape" if any_kind else kind)
+    answer, mark, number = told.partition(":")
+    return question, answer, mark + number
 
 
 def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:

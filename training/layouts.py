@@ -63,10 +63,7 @@ FOUR = Layout(num_crops=4, rows=2, columns=2)
 FOUR_STRIP = Layout(num_crops=4, rows=2, columns=2, height=STRIP)
 WIDE = Layout(num_crops=4, rows=1, columns=2)
 TALL = Layout(num_crops=4, rows=2, columns=1)
-NINE = Layout(num_crops=9, rows=3, columns=3)
-NINE_STRIP = Layout(num_crops=9, rows=3, columns=3, height=STRIP)
-LANDSCAPE = Layout(num_crops=9, rows=2, columns=3)
-PORTRAIT = Layout(num_crops=9, rows=3, columns=2)
+PANORAMA = Layout(num_crops=4, rows=1, columns=3)
 
 
 @dataclass(frozen=True)

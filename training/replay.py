@@ -25,6 +25,7 @@ LENGTH = 192  # tokens of an excerpt; those that are longer are not used
 MARK, BLANK, SHAPE, PRINT = range(4)  # kinds of image tokens; a mark ends a row or a part
 SHARES = {MARK: 1.0, BLANK: 0.06, SHAPE: 0.7, PRINT: 1.0}  # of the tokens that are kept
 FINE_SHARE = 0.3  # of the shares of shapes and blanks where a picture is seen in several crops
+TRIES = 20  # rows for each excerpt
 ONE_PART = 0.6  # how often only one of two like parts is kept
 
 
@@ -115,7 +116,7 @@ class Replay:
             self.written += 1
 
     def draw(self, rng: random.Random) -> tuple[Turns, Tensor] | None:
-        """Excerpts and their image tokens (slots, D); None until there are pictures enough."""
+        """Excerpts and their image tokens (slots, D); None if too few are short enough."""
         if len(self.rows) < self.size:
             return None
         token_ids = torch.zeros((self.size, LENGTH), dtype=torch.int64)
@@ -123,8 +124,9 @@ class Replay:
         weights = torch.ones(self.size, LENGTH)
         pointers = []
         tokens, filled = [], 0
-        while filled < self.size:
-            row = rng.choice(self.rows)
+        for row in rng.choices(self.rows, k=TRIES * self.size):
+            if filled == self.size:
+                break
             kept = choose_tokens(rng, row)
             positions = torch.ones(len(row.token_ids), dtype=torch.bool)
             positions[row.token_ids == IMAGE_SLOT] = kept
@@ -139,4 +141,6 @@ class Replay:
             pointers.append(torch.nn.functional.pad(moved, (1, 0), value=filled))
             tokens.append(row.tokens[kept])
             filled += 1
+        if filled < self.size:
+            return None  # nearly all rows are too long
         return Turns(token_ids, labels, weights, torch.cat(pointers), 0), torch.cat(tokens)
