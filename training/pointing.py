@@ -8,13 +8,15 @@ before them has to look at what was said last, from where the way to what comes 
 
 import re
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from training.canvas import Mark, Picture, locate
 from training.layouts import CELL, Layout
 from training.tower import CELLS
 
 PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
+LONGEST_GAP = 24  # characters between two lines of print in an answer
+TAKEN = "\0"  # stands for characters that are traced; no part of a word
 VERB = re.compile(r"( is)? ")  # after "the highest": from the bar's end it is near to its value
 
 
@@ -87,8 +89,23 @@ def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
                 more = (PLACE if " " in name else VERB).match(free, end)
                 end = more.end() if more else end
                 targets.append(Target(start, end, thing.picture, thing.marks))
-            free = f"{free[:start]}{'_' * (end - start)}{free[end:]}"
-    return targets
+            free = f"{free[:start]}{TAKEN * (end - start)}{free[end:]}"
+    return targets + trace_between(targets)
+
+
+def trace_between(targets: list[Target]) -> list[Target]:
+    """What stands between two lines of print of a picture looks at the end of the first.
+
+    So a head can follow what was said last up to where the next line is to be found.
+    """
+    ordered = sorted(targets, key=lambda target: target.start)
+    return [
+        Target(one.end, other.start, one.picture, one.marks)
+        for one, other in pairwise(ordered)
+        if len(one.marks) == len(one.marks[0].token) == 1
+        and one.picture == other.picture
+        and 0 < other.start - one.end <= LONGEST_GAP
+    ]
 
 
 def find_slots(
