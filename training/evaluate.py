@@ -101,11 +101,11 @@ def ask(
 
 
 def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
-    """`count` held-out samples of a task; single pictures are small, large and huge in turn."""
+    """`count` held-out samples of a task; single pictures are small and large in turn."""
     samples = []
     for index in range(count):
         rng = Dice(f"{SEED}:{task}:{index}", breadth)
-        across = 1 if task.startswith("two ") else 1 + index % 3
+        across = 1 if task.startswith("two ") else 1 + index % 2
         rng.grid = (across, across)
         samples.append(TASKS[task](rng))
     return samples
