@@ -14,9 +14,11 @@ INK, PAPER, NIGHT = "#1a1a1a", "#ffffff", "#12315c"
 RED, BLUE, GREEN, YELLOW = "#d62828", "#1d4ed8", "#2a9d4a", "#f2c230"
 
 
-def new_picture(background: str = PAPER) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty square picture and the pen to draw in it."""
-    image = Image.new("RGB", (SIZE, SIZE), background)
+def new_picture(
+    background: str = PAPER, size: tuple[int, int] = (SIZE, SIZE)
+) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """An empty picture and the pen to draw in it."""
+    image = Image.new("RGB", size, background)
     return image, ImageDraw.Draw(image)
 
 
@@ -35,15 +37,17 @@ def write(
 
 def draw_revenue() -> Image.Image:
     """A company's revenue over four years, as bars."""
-    image, pen = new_picture()
-    write(pen, 30, "Revenue", 36)
+    width, height = 560, 420
+    image, pen = new_picture(size=(width, height))
+    write(pen, 38, "Revenue", 44, x=width // 2)
     years = (("2021", 24), ("2022", 38), ("2023", 31), ("2024", 17))
+    base = height - 64
     for column, (year, value) in enumerate(years):
-        x, top = 55 + 75 * column, 280 - 5 * value
-        pen.rectangle((x - 26, top, x + 26, 280), fill=BLUE)
-        write(pen, top - 18, str(value), 24, x=x)
-        write(pen, 306, year, 24, face="DejaVuSans", x=x)
-    pen.line((10, 281, SIZE - 10, 281), fill=INK, width=3)
+        x, top = 85 + 130 * column, round(base - 5.8 * value)
+        pen.rectangle((x - 46, top, x + 46, base), fill=BLUE)
+        write(pen, top - 21, str(value), 32, x=x)
+        write(pen, base + 30, year, 32, face="DejaVuSans", x=x)
+    pen.line((10, base + 1, width - 10, base + 1), fill=INK, width=3)
     return image
 
 
@@ -55,13 +59,12 @@ def draw_book() -> Image.Image:
     return image
 
 
-def draw_lines(
-    first: str, second: str, colour: str, background: str, size: int = 40
-) -> Image.Image:
-    """Two lines of large letters."""
+def draw_lines(text: str, colour: str, background: str, size: int = 40) -> Image.Image:
+    """One or two lines of large letters."""
     image, pen = new_picture(background)
-    write(pen, 120, first, size, colour)
-    write(pen, 190, second, size, colour)
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        write(pen, 155 + 35 * (2 * number + 1 - len(lines)), line, size, colour)
     return image
 
 
@@ -114,10 +117,10 @@ def draw_shapes(*shapes: tuple[str, str]) -> Image.Image:
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "revenue": draw_revenue,
     "book": draw_book,
-    "sign": lambda: draw_lines("COFFEE", "AND TEA", INK, YELLOW, 38),
-    "poster": lambda: draw_lines("WELCOME", "HOME", PAPER, GREEN),
-    "shop-open": lambda: draw_lines("SHOP", "OPEN", INK, PAPER),
-    "shop-closed": lambda: draw_lines("SHOP", "CLOSED", INK, PAPER),
+    "sign": lambda: draw_lines("COFFEE\nAND TEA", INK, YELLOW, 38),
+    "poster": lambda: draw_lines("WELCOME\nHOME", PAPER, GREEN),
+    "shop-open": lambda: draw_lines("SHOP OPEN", INK, PAPER, 32),
+    "shop-closed": lambda: draw_lines("SHOP CLOSED", INK, PAPER, 32),
     "table": draw_table,
     "receipt": draw_receipt,
     "garden": draw_garden,
