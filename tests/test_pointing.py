@@ -59,7 +59,7 @@ def test_every_printed_character_of_an_answer_is_traced():
 
 def test_what_may_be_one_of_several_things_is_not_traced():
     picture = Picture(None, (*print_line("9", 30), *print_line("9", 60), *print_line("Mar", 90)))
-    assert named("The highest is 9 for Mar.", picture) == [(c, 0, 90) for c in "Mar"]
+    assert named("Nine is 9, as Mar.", picture) == [(c, 0, 90) for c in "Mar"]
     title = Picture(None, (*print_line("Sales 2004", 5), *print_line("2004", 90)))
     traced = named("Sales 2004: 2004.", title)
     assert [y for _, _, y in traced] == [5] * 11 + [90] * 4
@@ -79,6 +79,24 @@ def test_the_highest_is_traced_to_the_end_of_its_bar_up_to_what_is_said_of_it():
     expected = [("highest is ", 0, 20), *((c, 0, 90) for c in "Mar")]
     assert named("The highest is Mar.", chart) == expected
     assert ("Highest", 0, 20) in named("Highest.", chart)
+    printed = Picture(None, (*print_line("3,1", 90), *print_line("7", 15), *ends))
+    assert named("The highest is 3,1 with 7.", printed) == [
+        *(("highest is ", 0, 20), *((c, 0, 90) for c in "3,1")),
+        *((" with ", 0, 20), ("7", 0, 15)),
+    ]
+
+
+def test_a_bar_is_traced_by_its_colour():
+    bars = [Mark(x, 40, "red", name) for x, name in ((5, "red bar"), (50, "blue bar"))]
+    picture = Picture(None, (*print_line("Jan", 90), *bars))
+    expected = [("blue bar is ", 0, 40), *((c, 0, 90) for c in "Jan")]
+    assert named("The blue bar is Jan.", picture) == expected
+
+
+def test_only_the_first_character_of_a_line_is_to_be_found():
+    picture = Picture(None, print_line("Mar", 90))
+    targets = trace_answer("It is Mar.", (picture,))
+    assert [target.is_first for target in targets] == [True, False, False]
 
 
 LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, PANORAMA, FOUR, FOUR_STRIP]
@@ -114,8 +132,6 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
     cells = arrange_cells(cells, mark, mark, layout.columns, layout.sub_frames)
     cells = cells.reshape(len(turns.token_ids), -1, len(mark))
     space = tokenizer.convert_tokens_to_ids(SPACE)
-    ends = tokenizer.convert_tokens_to_ids([SPACE + "highest", SPACE + "lowest"])
-    verb = tokenizer.convert_tokens_to_ids([SPACE, "i", "s"])
     found, shown = 0, set()
     for row, position, slot in sorted(turns.pointers.tolist()):
         assert turns.token_ids[row, slot] == IMAGE_SLOT
@@ -124,9 +140,11 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
         # Around the name of a shape its place is spelled, or a capital: no cell is named so. Nor is
         # the space that the tokenizer puts before the first word of an answer.
         is_prefix = label == space and turns.labels[row, position - 1] == IGNORED
-        # "The highest is " looks at a bar's end.
-        before = turns.labels[row, max(0, position - 4) : position].tolist()
-        is_verb = label in verb and any(end in before for end in ends)
+        # "The highest is " and " with " look at a bar's end.
+        labels = tokenizer.convert_ids_to_tokens(turns.labels[row].clamp(min=0))
+        begin = max(i for i in range(position + 1) if labels[i].startswith(SPACE))
+        word = "".join(labels[begin : position + 4]).split(SPACE)[1]
+        is_verb = task == "chart" and word in ("is", "with", "")
         # What stands between two lines looks at the end of the first.
         is_between = (row, slot) in shown
         shown.add((row, slot))
@@ -154,10 +172,11 @@ def test_looks_are_judged_by_what_all_slots_that_show_a_thing_get():
     shares = torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]])
     token_ids = torch.full((1, 3), IMAGE_SLOT)
     pointers = torch.tensor([[0, 1, 0], [0, 1, 2], [0, 2, 2]])
-    turns = Turns(token_ids, token_ids, token_ids, pointers, 1)
+    turns = Turns(token_ids, token_ids, torch.tensor([[1.0, 1.0, 3.0]]), pointers, 1)
     loss, pointed = judge_looks(shares.log(), turns)
     assert pointed == pytest.approx((0.75 + 0.7) / 2)
-    assert loss == pytest.approx(-(torch.tensor([0.75, 0.7]).log().mean().item()))
+    first, second = -torch.tensor([0.75, 0.7]).log()
+    assert loss == pytest.approx(((first + 3 * second) / 4).item())
     assert turns.follow().pointers.tolist() == [[0, 2, 0], [0, 2, 2]]
     nothing = replace(turns, pointers=pointers[:0])
     assert judge_looks(shares.log(), nothing)[0] == 0

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
-from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
+from training import beyond, chart, compare, cover, describe, objects, plot, shapes, table, text
 from training.batches import Pages, Questions
 from training.canvas import Dice, Picture, list_fonts
 from training.export import ASSETS, export
@@ -85,19 +85,21 @@ def test_every_mark_of_a_sample_lies_on_its_picture(make):
 @needs_fonts
 def test_what_a_chart_does_not_print_is_not_told():
     rng = random.Random(4)
-    series = chart.Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", False)
-    answers = " ".join(chart.ask(rng, series)[1] for _ in range(60))
+    series = plot.Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", False)
+    answers = " ".join(chart.ask(rng, series, ())[1] for _ in range(60))
     assert "The highest is Mar. " in answers
     assert not any(str(value) in answers for value in series.values)
     scaled = replace(series, step=200)
-    answers = " ".join(chart.ask(rng, scaled)[1] for _ in range(60))
+    answers = " ".join(chart.ask(rng, scaled, ())[1] for _ in range(60))
     assert "The value of Feb is about 800." in answers
     assert not any(str(value) in answers for value in series.values)
     printed = replace(series, is_printed=True)
-    answers = " ".join(chart.ask(rng, printed)[1] for _ in range(60))
-    assert "Jan: 701, Feb: 802, Mar: 903. The highest is 903 for Mar" in answers
-    assert "The lowest is 701 for Jan." in answers
+    answers = " ".join(chart.ask(rng, printed, ())[1] for _ in range(60))
+    assert "Jan: 701, Feb: 802, Mar: 903. The highest is Mar with 903" in answers
+    assert "The lowest is Jan with 701." in answers
     assert "| Feb | 802 |" in answers
+    coloured = " ".join(chart.ask(rng, printed, ("red", "blue", "pink"))[1] for _ in range(60))
+    assert "The blue bar is Feb with 802." in coloured
 
 
 @needs_fonts

@@ -41,6 +41,7 @@ CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6, PANORAMA: 0.5}  
 CUT_WEIGHTS = {FOUR: 0.8, WIDE: 0.09, TALL: 0.05, PANORAMA: 0.06}
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
+FOUND_WEIGHT = 3.0  # of the first character of a line of print: the others are next to it
 # (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
 # for each kind of batch: a compiled layer is compiled once for each.
 LENGTHS = {
@@ -73,7 +74,7 @@ class Turns:
 
     token_ids: Tensor  # (B, T) int64, IMAGE_SLOT where an image token stands
     labels: Tensor  # (B, T) int64, already shifted: the token to be predicted at each position
-    weights: Tensor  # (B, T) float32, what each label's loss counts
+    weights: Tensor  # (B, T) float32, what each label's losses count
     pointers: Tensor  # (K, 3) int64: a row, a position in it, and a slot that shows its label
     start: int  # no label stands before this position
 
@@ -216,6 +217,9 @@ class Questions(Dataset):
             count = min(length, len(ids))
             token_ids[row, :count] = torch.tensor(ids[:count])
             labels[row, :count] = torch.tensor(wanted[:count])
+            for position, target in one.targets:
+                if target.is_first and position < count:
+                    weights[row, position] = FOUND_WEIGHT
             if samples[row].task == "compare" and count == len(ids):
                 mark = self.encoder.tokenizer.convert_tokens_to_ids(
                     choose_mark(samples[row].answer)

@@ -161,4 +161,6 @@ def judge_looks(looks: Tensor, turns: Turns) -> tuple[Tensor, Tensor]:
     shares = shares.new_zeros(count).index_add(0, which, shares)
     if not count:
         return looks.sum() * 0, looks.new_zeros(())
-    return -shares.clamp(min=1e-6).log().mean(), shares.detach().mean()
+    weights = shares.new_zeros(count).index_put((which,), turns.weights[rows, positions])
+    loss = -(shares.clamp(min=1e-6).log() * weights).sum() / weights.sum()
+    return loss, shares.detach().mean()

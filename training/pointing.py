@@ -14,10 +14,12 @@ from training.canvas import Mark, Picture, locate
 from training.layouts import CELL, Layout
 from training.tower import CELLS
 
+ENDS = ("highest", "lowest")  # of a chart's bars or points
 PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
 LONGEST_GAP = 24  # characters between two lines of print in an answer
 TAKEN = "\0"  # stands for characters that are traced; no part of a word
-VERB = re.compile(r"( is)? ")  # after "the highest": from the bar's end it is near to its value
+VERB = re.compile(r"( is)? ")  # after "the highest": still the bar is looked at
+AGAIN = re.compile(r"\S+( with )")  # after that: once its label is told, the bar is looked at again
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Target:
     end: int
     picture: int
     marks: tuple[Mark, ...]
+    is_first: bool = False  # a line of print begins here: it was to be found
 
 
 def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
@@ -58,7 +61,7 @@ def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
 def trace_print(thing: Thing, start: int) -> list[Target]:
     """One target for each character, spaces among them."""
     return [
-        Target(start + offset, start + offset + 1, thing.picture, (mark,))
+        Target(start + offset, start + offset + 1, thing.picture, (mark,), offset == 0)
         for offset, mark in enumerate(thing.marks)
     ]
 
@@ -86,9 +89,13 @@ def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
             if thing.is_print:
                 targets += trace_print(thing, start)
             else:
-                more = (PLACE if " " in name else VERB).match(free, end)
+                is_bar = name in ENDS or name.endswith(" bar")
+                more = (VERB if is_bar else PLACE).match(free, end)
                 end = more.end() if more else end
                 targets.append(Target(start, end, thing.picture, thing.marks))
+                again = AGAIN.match(answer, end) if is_bar else None
+                if again:
+                    targets.append(Target(*again.span(1), thing.picture, thing.marks))
             free = f"{free[:start]}{TAKEN * (end - start)}{free[end:]}"
     return targets + trace_between(targets)
 
