@@ -103,6 +103,21 @@ def test_what_a_chart_does_not_print_is_not_told():
 
 
 @needs_fonts
+def test_several_bars_are_asked_for_in_any_order():
+    rng = random.Random(5)
+    series = plot.Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", True)
+    colours = ("red", "blue", "pink")
+    asked = dict(chart.ask_for_several(rng, series, colours) for _ in range(200))
+    assert asked["How much are Mar and Jan?"] == "Mar is 903 and Jan is 701."
+    assert asked["Which are 802, 701 and 903?"] == "802 is Feb, 701 is Jan and 903 is Mar."
+    assert asked["What are the pink and red bars?"] == (
+        "The pink bar is Mar with 903 and the red bar is Jan with 701."
+    )
+    plain = replace(series, is_printed=False)
+    assert chart.ask_for_several(rng, plain, colours)[0].startswith("What are the ")
+
+
+@needs_fonts
 def test_pages_are_the_same_in_any_order():
     pages = Pages(1, 4, 3, 6, {"page": 1.0})
     later = pages[2].pixels

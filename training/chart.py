@@ -4,7 +4,7 @@ import random
 
 from training.canvas import Sample
 from training.plot import Series, draw_chart
-from training.words import choose_word
+from training.words import choose_word, join
 
 DESCRIBING = (
     "Describe this chart.",
@@ -35,6 +35,8 @@ BY_COLOUR = (
     "What is the {colour} bar?",
     "What does the {colour} bar show?",
 )
+OF_VALUES = ("Which have the values {}?", "Which are {}?", "Which bars show {}?")
+OF_LABELS = ("What are the values of {}?", "How much are {}?", "Give the values of {}.")
 TABLES = (
     "Write the numbers of this chart as a table.",
     "Convert this chart to a table.",
@@ -100,9 +102,32 @@ def write_table(series: Series) -> str:
     return "\n".join(["| Label | Value |", "| --- | --- |", *rows])
 
 
+def ask_for_several(
+    rng: random.Random, series: Series, colours: tuple[str, ...]
+) -> tuple[str, str]:
+    """A question about some of the bars, in any order: so each one's column is to be found.
+
+    The values are printed, or the bars have colours.
+    """
+    count = len(series.labels)
+    some = rng.sample(range(count), rng.randint(2, count))
+    if colours and (not series.is_printed or rng.random() < 0.5):
+        asked = f"What are the {join(tuple(colours[i] for i in some))} bars?"
+        told = join(tuple(f"the {colours[i]} bar is {series.tell(i)}" for i in some))
+        return asked, f"{told[0].upper()}{told[1:]}."
+    labels = tuple(series.labels[i] for i in some)
+    values = tuple(f"{series.values[i]}{series.unit}" for i in some)
+    if rng.random() < 0.5:
+        pairs, asked = (values, labels), rng.choice(OF_VALUES).format(join(values))
+    else:
+        pairs, asked = (labels, values), rng.choice(OF_LABELS).format(join(labels))
+    told = join(tuple(f"{one} is {other}" for one, other in zip(*pairs, strict=True)))
+    return asked, f"{told}."
+
+
 def ask(rng: random.Random, series: Series, colours: tuple[str, ...]) -> tuple[str, str]:
     """A question about the chart, and its answer."""
-    if colours and rng.random() < 0.4:
+    if colours and rng.random() < 0.25:
         index = rng.randrange(len(colours))
         question = rng.choice(BY_COLOUR).format(colour=colours[index])
         return question, f"The {colours[index]} bar is {series.tell(index)}."
@@ -131,12 +156,12 @@ def ask(rng: random.Random, series: Series, colours: tuple[str, ...]) -> tuple[s
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """A chart and one to six questions about it."""
+    """A chart and one to five questions about it."""
     series = choose_series(rng, held_out)
     picture, colours = draw_chart(rng, series, held_out)
-    turns: dict[str, str] = {}  # questions by their answers: none is answered by a turn before
-    for _ in range(rng.choice((2, 3, 4, 5, 6))):
-        asked, told = ask(rng, series, colours)
-        turns.setdefault(told, asked)
-    (question, answer), *more = [(asked, told) for told, asked in turns.items()]
+    asked = [ask(rng, series, colours) for _ in range(rng.choice((1, 2, 3, 4)))]
+    if (colours or series.is_printed) and rng.random() < 0.8:
+        asked.insert(rng.randint(0, len(asked)), ask_for_several(rng, series, colours))
+    turns = {told: question for question, told in asked}  # none is answered by a turn before
+    (question, answer), *more = [(question, told) for told, question in turns.items()]
     return Sample("chart", (picture,), question, answer, tuple(more))

@@ -20,7 +20,7 @@ from training.colours import COLOURS, Rgb, distance, sample_colour
 from training.shapes import MARK_STEP
 from training.words import join
 
-COLOURED = 0.45  # the share of charts whose bars have each a colour of its own
+COLOURED = 0.6  # the share of charts whose bars have each a colour of its own
 
 
 @dataclass(frozen=True)
