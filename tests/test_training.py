@@ -274,6 +274,16 @@ def test_a_stopped_run_goes_on_where_it_was_saved(tmp_path):
 
 
 @needs_fonts
+def test_weights_are_averaged_with_those_that_an_earlier_stage_kept(tmp_path):
+    stages = (replace(ANSWERS, steps=1, keep=True), replace(ANSWERS, steps=1, average=1.0))
+    training = Training(replace(CONFIG, stages=stages), tmp_path, "cpu", compiled=False)
+    before = {name: weight.clone() for name, weight in training.trainee.state_dict().items()}
+    training.run(workers=0)
+    for name, weight in training.trainee.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+@needs_fonts
 @pytest.mark.parametrize("layout", [SINGLE, FOUR])
 def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layout):
     training = Training(CONFIG, tmp_path / "run", "cpu", compiled=False)

@@ -131,9 +131,14 @@ def mark_ends(plot: Plot, series: Series, points: list[tuple[float, float]], rea
 
 
 def plan_plot(
-    rng: random.Random, paper: Paper, image: Image.Image, series: Series, small: text.Face
+    rng: random.Random,
+    paper: Paper,
+    image: Image.Image,
+    series: Series,
+    small: text.Face,
+    margins: list[float],
 ) -> Plot:
-    """The axes' places, with the title over them or beside."""
+    """The axes' places, with the title over them or beside; margins are shares of the width."""
     line = text.measure_line(small.font, small.size)
     large = text.choose_face(rng, small.size, small.size * 1.6)
     if rng.random() < 0.7:
@@ -148,7 +153,7 @@ def plan_plot(
     most = max(series.values) * rng.choice((1.0, rng.uniform(1.0, 1.7)))
     if series.step:
         most = series.step * math.ceil(max(series.values) / series.step)
-    left, right = (rng.uniform(0.01, 0.08) * paper.width for _ in range(2))
+    left, right = (paper.width * margin for margin in margins)
     plot = Plot(paper, ImageDraw.Draw(image), left, paper.width - right, top, base, most)
     middle = paper.width / 2 if rng.random() < 0.75 else 0
     write_centred(plot, series.title, middle, above, large)
@@ -172,12 +177,13 @@ def draw_chart(
     small = text.choose_face(rng, 17 / paper.scale, 40 / paper.scale, held_out)
     texts = [*series.labels, *(f"{value}{series.unit}" for value in series.values)]
     widest = max(text.measure_word(small.font, small.size, word) for word in texts)
-    room = 0.78 if series.step else 0.86
+    margins = [rng.uniform(0.01, rng.choice((0.08, 0.18))) for _ in range(2)]
+    room = 0.98 - sum(margins) - 0.1 * bool(series.step)
     fit = min(1, paper.width * room / len(series.labels) * 0.94 / widest)
     fit = min(fit, paper.height / 8.5 / text.measure_line(small.font, small.size))
     small = text.Face(small.font, max(8, int(small.size * fit)), small.case)
     line = text.measure_line(small.font, small.size)
-    plot = plan_plot(rng, paper, image, series, small)
+    plot = plan_plot(rng, paper, image, series, small, margins)
     if series.step:
         draw_axis(rng, plot, small, series.step)
     elif rng.random() < 0.3:

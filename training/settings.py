@@ -24,6 +24,7 @@ class Stage:
     decay: float = 0.5
     final: float = 0.02
     average: float = 0.0
+    keep: bool = False
     naming: float = 0.3
     placing: float = 0.0
     pointing: float = 0.0

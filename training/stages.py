@@ -111,7 +111,7 @@ class Training:
         self.stage_index, self.step = 0, 0
         self.optimizers: list[torch.optim.Optimizer] = []
         self.loaded: list[dict] | None = None
-        self.began: dict[str, Tensor] = {}  # the weights at the stage's beginning
+        self.began: dict[str, Tensor] = {}  # the weights at a stage's beginning
         self.replay: Replay | None = None
         self.stopping = False
         if (folder / "state.pt").exists():
@@ -184,7 +184,9 @@ class Training:
             self.save()
 
     def average(self, share: float) -> None:
-        """Mix the weights at the stage's beginning into those at its end."""
+        """Mix the weights at a stage's beginning into those at the end of this one."""
+        if not share:
+            return
         weights = self.trainee.state_dict()
         for name, before in self.began.items():
             weights[name].lerp_(before, share)
@@ -257,7 +259,7 @@ class Training:
     def run_stage(self, stage: Stage, workers: int) -> None:
         """One stage from the current step to its end."""
         self.prepare(stage)
-        if stage.average and self.step == 0:
+        if (stage.average or stage.keep) and self.step == 0 and not self.began:
             self.began = {k: v.clone() for k, v in self.trainee.state_dict().items()}
         self.replay = Replay(stage.excerpts) if stage.excerpts else None
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
