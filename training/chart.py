@@ -1,10 +1,11 @@
-"""Bar and line charts with a title and labelled values."""
+"""Questions about bar and line charts, and their answers."""
 
 import random
 
 from training.canvas import Sample
-from training.plot import Series, draw_chart
-from training.words import choose_word, join
+from training.plot import draw_chart
+from training.series import Series, choose_series
+from training.words import join
 
 DESCRIBING = (
     "Describe this chart.",
@@ -31,9 +32,9 @@ LOWEST = (
     "Which is the lowest?",
 )
 BY_COLOUR = (
-    "Which bar is {colour}?",
-    "What is the {colour} bar?",
-    "What does the {colour} bar show?",
+    "Which bar is {}?",
+    "What is the {} bar?",
+    "What does the {} bar show?",
 )
 OF_VALUES = ("Which have the values {}?", "Which are {}?", "Which bars show {}?")
 OF_LABELS = ("What are the values of {}?", "How much are {}?", "Give the values of {}.")
@@ -42,55 +43,7 @@ TABLES = (
     "Convert this chart to a table.",
     "Give the values of the chart as a table.",
 )
-STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # from one number of an axis to the next
-CLEAR = 0.06  # how far, as a share of the highest, the ends stand out where no value is printed
-PRINTED = 0.55  # the share of charts with their values in them
 NUMBERLESS = 0.68  # the share of the questions whose answer can do without numbers
-SUBJECTS = ("Revenue", "Sales", "Profit", "Visitors", "Users", "Orders", "Price", "Income")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def choose_labels(rng: random.Random, count: int, held_out: bool) -> tuple[str, ...]:
-    """Years, months, quarters, letters or words."""
-    kind = rng.randrange(5)
-    if kind <= 1:
-        first = rng.randint(1990, 2030)
-        return tuple(str(first + i) for i in range(count))
-    if kind == 2:
-        first = rng.choice((0, rng.randrange(len(MONTHS))))
-        return tuple(MONTHS[(first + i) % len(MONTHS)] for i in range(count))
-    if kind == 3 and count <= 4:
-        return tuple(f"Q{i + 1}" for i in range(count))
-    labels: list[str] = []
-    while len(labels) < count:
-        word = choose_word(rng, "title", held_out, hard=0.0, wide=False)[:6]
-        if word not in labels:
-            labels.append(word)
-    return tuple(labels)
-
-
-def choose_series(rng: random.Random, held_out: bool) -> Series:
-    """Three to six values, no two alike."""
-    count = rng.choice((3, 4, 4, 5, 5, 6))
-    labels = choose_labels(rng, count, held_out)
-    most = rng.choice((20, 50, 99, 99, 500))
-    is_printed = rng.random() < PRINTED
-    while True:
-        values = tuple(rng.sample(range(max(2, most // 10), most + 1), count))
-        low, next_low, *_ = sorted(values)
-        *_, next_high, high = sorted(values)
-        if is_printed or min(next_low - low, high - next_high) >= CLEAR * high:
-            break
-    subject = rng.choice(SUBJECTS)
-    if rng.random() < 0.4:
-        subject = choose_word(rng, "title", held_out, hard=0.0, wide=False)
-    other = choose_word(rng, "title", held_out, hard=0.0, wide=False)
-    titles = (subject, f"{subject} by year", f"{subject} {labels[0]}", f"{other} {subject.lower()}")
-    title = rng.choice(titles)
-    step = 0
-    if not is_printed or rng.random() < 0.15:
-        step = rng.choice([step for step in STEPS if 2 <= max(values) / step <= 6])
-    return Series(title, labels, values, rng.choice(("", "", "", "%")), is_printed, step)
 
 
 def write_table(series: Series) -> str:
@@ -129,7 +82,7 @@ def ask(rng: random.Random, series: Series, colours: tuple[str, ...]) -> tuple[s
     """A question about the chart, and its answer."""
     if colours and rng.random() < 0.25:
         index = rng.randrange(len(colours))
-        question = rng.choice(BY_COLOUR).format(colour=colours[index])
+        question = rng.choice(BY_COLOUR).format(colours[index])
         return question, f"The {colours[index]} bar is {series.tell(index)}."
     roll = rng.random()
     if not series.is_printed and roll >= NUMBERLESS:

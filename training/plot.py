@@ -17,52 +17,10 @@ from training.canvas import (
     mark_word,
 )
 from training.colours import COLOURS, Rgb, distance, sample_colour
+from training.series import Series
 from training.shapes import MARK_STEP
-from training.words import join
 
 COLOURED = 0.6  # the share of charts whose bars have each a colour of its own
-
-
-@dataclass(frozen=True)
-class Series:
-    """What a chart shows."""
-
-    title: str
-    labels: tuple[str, ...]
-    values: tuple[int, ...]
-    unit: str  # written after every value
-    is_printed: bool  # the values stand in the chart; else they can only be compared
-    step: int = 0  # from one number of the axis to the next; 0: there is no axis
-
-    @property
-    def highest(self) -> int:
-        """Index of the highest value."""
-        return self.values.index(max(self.values))
-
-    @property
-    def lowest(self) -> int:
-        """Index of the lowest value."""
-        return self.values.index(min(self.values))
-
-    def tell_all(self) -> str:
-        """ "2020: 28, 2021: 35", or "2020 and 2021"."""
-        if not self.is_printed:
-            return join(self.labels)
-        pairs = zip(self.labels, self.values, strict=True)
-        return ", ".join(f"{label}: {value}{self.unit}" for label, value in pairs)
-
-    def tell(self, index: int) -> str:
-        """ "2021 with 35", or "2021" alone: both are to be found from the bar, not one another."""
-        if not self.is_printed:
-            return self.labels[index]
-        return f"{self.labels[index]} with {self.values[index]}{self.unit}"
-
-    def measure(self, index: int) -> str:
-        """The value where it is printed; else "about" the nearest number of the axis."""
-        value = self.values[index]
-        if self.is_printed or not self.step:
-            return f"{value}{self.unit}"
-        return f"about {self.step * round(value / self.step)}"
 
 
 @dataclass
