@@ -68,9 +68,9 @@ NOT_LOADED_NOTE = "**{name}** could not be loaded: {reason}"
 NOT_LOADED = "the log says why."
 EMBEDDED_NOTE = (
     "It is the small network that comes with the app, to try everything without a GPU or a "
-    "download: it names plain coloured shapes, tells two of them apart, and reads one or two large "
-    "words, some with a wrong letter. Photos, small print, and free questions are beyond it; with "
-    "tables, charts and large pictures it is often wrong. "
+    "download: it reads a few lines of plain print, book covers and small tables, finds a chart's "
+    "highest bar, describes and counts coloured shapes, and tells two such pictures apart, with "
+    "some mistakes. Photos, handwriting and questions of knowledge are beyond it. "
     "For the real one: `python app.py --model microsoft/Phi-3.5-vision-instruct`"
 )
 
