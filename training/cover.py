@@ -23,11 +23,11 @@ def write_title(rng: random.Random, held_out: bool) -> list[str]:
     """One to four words, on as many lines or fewer."""
     case = rng.choice(("upper", "upper", "title"))
     first, *others = (
-        choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 2, 2, 3, 3, 4)))
+        choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 2, 2, 3, 3, 3, 4)))
     )
-    lines = [first]
+    lines, broken = [first], rng.choice((0.5, 0.5, 1))
     for word in others:
-        if rng.random() < 0.5:
+        if rng.random() < broken:
             lines.append(word)
         else:
             lines[-1] += f" {word}"

@@ -65,7 +65,10 @@ TASKS: dict[str, Make] = {
     "chart, the highest": choose(chart.make_sample, lambda s: s.question in chart.HIGHEST),
     "chart, one value": choose(chart.make_sample, lambda s: s.answer.startswith("The value")),
     "chart, described": choose(chart.make_sample, lambda s: s.answer.startswith("The chart")),
-    "table": table.make_table,
+    "table": choose(table.make_table, lambda s: s.question in table.QUESTIONS),
+    "table, some rows or cells": choose(
+        table.make_table, lambda s: s.question not in table.QUESTIONS
+    ),
     "receipt": table.make_receipt,
     "beyond it": choose(beyond.make_sample, lambda s: s.answer == beyond.ANSWER),
     "empty picture": choose(beyond.make_sample, lambda s: s.answer == beyond.EMPTY),

@@ -57,7 +57,7 @@ class Drawing:
 def draw_objects(rng: random.Random) -> Drawing:
     """One to five shapes, sometimes several of one kind or colour."""
     paper = choose_paper(rng)
-    count = rng.choices((1, 2, 3, 4, 5), weights=(18, 24, 24, 18, 16))[0]
+    count = rng.choices((1, 2, 3, 4, 5), weights=(14, 22, 24, 20, 20))[0]
     parts = sorted(rng.sample(range(SIDE * SIDE), count))
     fixed = {}
     if rng.random() < 0.3:
@@ -172,6 +172,6 @@ def ask(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
     """A drawing and one to three questions about it."""
     drawing = draw_objects(rng)
-    count = rng.choice((1, 2, 3)) if not is_wide(rng) else 1
+    count = rng.choice((1, 2, 3, 4)) if not is_wide(rng) else 1
     (question, answer), *more = [ask(rng, drawing) for _ in range(count)]
     return Sample("objects", (drawing.picture,), question, answer, tuple(more))

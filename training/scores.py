@@ -117,6 +117,7 @@ MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
     "chart, one value": (EXACT,),
     "chart, described": (EXACT, ERRORS),
     "table": (("cells right, %", share_of_cells),),
+    "table, some rows or cells": (EXACT,),
     "receipt": (ERRORS, EXACT),
     "beyond it": (REFUSED,),
     "empty picture": (EXACT,),

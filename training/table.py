@@ -15,7 +15,7 @@ from training.canvas import (
     mark_word,
 )
 from training.colours import Rgb
-from training.words import choose_word, write_number
+from training.words import choose_word, join, write_number
 
 QUESTIONS = (
     "Convert this table to Markdown.",
@@ -25,6 +25,9 @@ QUESTIONS = (
     "Extract the table from the image as Markdown.",
     "Read the table in this picture and answer in Markdown.",
 )
+OF_ROWS = ("Give the rows {}.", "Write the rows {}.", "What is in the rows {}?")
+OF_ROW = ("Give the row {}.", "What is in the row {}?", "What does the row {} say?")
+OF_CELLS = ("What is {}?", "How much is {}?", "Tell me {}.")
 KEYS = (
     *("Total", "Date", "Name", "Price", "Tax", "Order", "Table", "Tip", "Cash", "Change", "Item"),
     *("No", "Ref", "Size", "Weight", "Code", "City", "Phone", "Due", "Paid", "Room", "Seat"),
@@ -113,18 +116,50 @@ def draw_table(rng: random.Random, cells: list[list[str]], held_out: bool) -> Pi
     return Picture(image, tuple(marks))
 
 
+def write_row(row: list[str]) -> str:
+    """A row as Markdown."""
+    return f"| {' | '.join(row)} |"
+
+
 def write_markdown(cells: list[list[str]]) -> str:
     """The table as Markdown."""
-    rows = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([rows[0], f"|{' --- |' * len(cells[0])}", *rows[1:]])
+    heading, *rows = (write_row(row) for row in cells)
+    return "\n".join([heading, f"|{' --- |' * len(cells[0])}", *rows])
+
+
+def ask_for_rows(rng: random.Random, rows: list[list[str]]) -> tuple[str, str]:
+    """A question about some rows, in any order: so each one is to be found by its first cell."""
+    some = rng.sample(rows, rng.randint(1, len(rows)))
+    names = join(tuple(row[0] for row in some))
+    question = rng.choice(OF_ROWS if len(some) > 1 else OF_ROW).format(names)
+    return question, "\n".join(write_row(row) for row in some)
+
+
+def ask_for_cells(rng: random.Random, heading: list[str], rows: list[list[str]]) -> tuple[str, str]:
+    """A question about one to four cells, by column and row."""
+    places = [(row, column) for row in rows for column in range(1, len(heading))]
+    some = rng.sample(places, min(len(places), rng.choice((1, 2, 3, 4))))
+    names = [f"{heading[column]} of {row[0]}" for row, column in some]
+    told = [f"{name} is {row[column]}" for name, (row, column) in zip(names, some, strict=True)]
+    return rng.choice(OF_CELLS).format(join(names)), f"{join(told)}."
+
+
+def ask(rng: random.Random, cells: list[list[str]]) -> tuple[str, str]:
+    """The whole table, some of its rows or some of its cells, where a name is one row's alone."""
+    heading, *rows = cells
+    names = [cell for row in cells for cell in (row if row is heading else row[:1])]
+    roll = rng.random()
+    if roll < 0.6 or len(set(names)) < len(names):
+        return rng.choice(QUESTIONS), write_markdown(cells)
+    if roll < 0.82:
+        return ask_for_rows(rng, rows)
+    return ask_for_cells(rng, heading, rows)
 
 
 def make_table(rng: random.Random, held_out: bool = False) -> Sample:
-    """A table."""
+    """A table, to be written down or asked about."""
     cells = choose_cells(rng, held_out)
-    return Sample(
-        "table", (draw_table(rng, cells, held_out),), rng.choice(QUESTIONS), write_markdown(cells)
-    )
+    return Sample("table", (draw_table(rng, cells, held_out),), *ask(rng, cells))
 
 
 def make_receipt(rng: random.Random, held_out: bool = False) -> Sample:

@@ -47,7 +47,9 @@ QUESTIONS = (
     "Read all text in this picture, line by line. Answer with the text only.",
     "Write down the text that you see, line by line.",
 )
-LEGIBLE = 13  # pixels of the frame that print should be high
+LEGIBLE = 12  # pixels of the frame that print should be high
+SMALL = 0.15  # the share of small print; of pictures cut into crops more, as they are large
+SMALL_CUT = 0.4
 LARGE_PAGES = 0.3  # the share of dense pages in large print
 CASES = ("upper", "upper", "lower", "lower", "title", "title")
 
@@ -134,7 +136,7 @@ def draw_lines(
     block = slack / 2 if rng.random() < 0.5 else rng.uniform(0, slack)
     align = rng.choice((0.5, 0.5, 0.5, 0, 0, 1))
     y = top
-    spacing = rng.uniform(0.95, 1.35)
+    spacing = rng.uniform(0.95, 1.6)
     for line, face, width in zip(lines, faces, widths, strict=True):
         x = round(block + (max(widths) - width) * align)
         draw.text((x, y), line, font=load_font(face.font, face.size), fill=paper.ink)
@@ -176,7 +178,12 @@ def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
 
 
 def choose_text_face(rng: random.Random, paper: Paper, held_out: bool) -> Face:
-    """A face whose size is 16 to 72 canvas pixels and 14 to 96 pixels of the frame."""
+    """A face whose size is 16 to 72 canvas pixels and 14 to 96 pixels of the frame.
+
+    Small print is 12 to 20 pixels of the frame.
+    """
+    if rng.random() < (SMALL_CUT if count_crops(rng) > 1 else SMALL):
+        return choose_face(rng, LEGIBLE / paper.scale, 20 / paper.scale, held_out)
     low = max(16.0, (14 if is_wide(rng) else 18) / paper.scale)
     return choose_face(rng, low, max(low * 1.2, min(72.0, 96 / paper.scale)), held_out)
 

@@ -1,0 +1,27 @@
+"""Tables that training draws, and the questions about them."""
+
+import random
+
+from training import table
+
+CELLS = [["Item", "Price", "Count"], ["Tea", "$2.10", "14"], ["Cake", "$3.50", "7"]]
+
+
+def test_a_table_is_asked_for_as_a_whole_by_rows_and_by_cells():
+    rng = random.Random(6)
+    asked = dict(table.ask(rng, CELLS) for _ in range(2000))
+    assert asked["Convert this table to Markdown."] == (
+        "| Item | Price | Count |\n| --- | --- | --- |\n| Tea | $2.10 | 14 |\n| Cake | $3.50 | 7 |"
+    )
+    assert asked["Give the row Cake."] == "| Cake | $3.50 | 7 |"
+    assert asked["Write the rows Cake and Tea."] == "| Cake | $3.50 | 7 |\n| Tea | $2.10 | 14 |"
+    assert asked["What is Count of Tea?"] == "Count of Tea is 14."
+    assert asked["What is Price of Cake and Count of Tea?"] == (
+        "Price of Cake is $3.50 and Count of Tea is 14."
+    )
+
+
+def test_only_names_of_one_row_or_column_are_asked_about():
+    rng = random.Random(7)
+    for twice in ([*CELLS, ["Tea", "$1.00", "2"]], [["Item", "Price", "Price"], *CELLS[1:]]):
+        assert all(table.ask(rng, twice)[0] in table.QUESTIONS for _ in range(200))
