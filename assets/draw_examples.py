@@ -93,7 +93,7 @@ def draw_garden() -> Image.Image:
     image, pen = new_picture()
     pen.ellipse((30, 26, 110, 106), fill=YELLOW)
     pen.polygon(((266, 26), (306, 106), (226, 106)), fill=GREEN)
-    pen.rectangle((128, 230, 208, 310), fill=RED)
+    pen.rectangle((128, 240, 208, 320), fill=RED)
     return image
 
 
