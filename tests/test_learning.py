@@ -45,7 +45,7 @@ def test_sentences_without_pictures_label_what_follows_from_their_words(tokenize
 @needs_fonts
 @pytest.mark.parametrize("task", ["objects", "ocr", "compare"])
 def test_excerpts_keep_the_turns_and_all_print(tokenizer, task):
-    stage = replace(ANSWERS, tasks={task: 1.0}, batch=8, breadth=0.0)
+    stage = replace(ANSWERS, tasks={task: 1.0}, batch=16, breadth=0.0)
     batch = Questions(1, stage, tokenizer)[0]
     pictures = int((batch.turns.token_ids == IMAGE_SLOT).sum()) // SINGLE.image_tokens
     numbers = torch.arange(pictures * SINGLE.image_tokens).view(pictures, -1, 1)
