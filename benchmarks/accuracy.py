@@ -8,7 +8,14 @@ import argparse
 import random
 from collections.abc import Callable
 
-from benchmarks.drawn import make_chart, make_count, make_objects, make_pair, make_photo
+from benchmarks.drawn import (
+    draw_scattered,
+    make_chart,
+    make_count,
+    make_objects,
+    make_pair,
+    make_photo,
+)
 from benchmarks.printed import UNSEEN_FONTS, Case, make_book, make_table, make_text
 from phi3v import Engine, Request, Sampling, Turn, load
 from phi3v.checkpoint import EMBEDDED
@@ -24,6 +31,8 @@ KINDS: dict[str, Callable[[random.Random], Case]] = {
     "highest bar, axis only, % right": lambda rng: make_chart(rng, False),
     "up to three objects with places, % right": make_objects,
     "counts, % right": make_count,
+    "objects of any size anywhere, % right": lambda rng: make_objects(rng, draw_scattered),
+    "counts of any size anywhere, % right": lambda rng: make_count(rng, draw_scattered),
     "pairs that differ, both values, % right": lambda rng: make_pair(rng, False),
     "identical pairs, % right": lambda rng: make_pair(rng, True),
     "photographs refused, %": make_photo,

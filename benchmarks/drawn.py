@@ -117,9 +117,36 @@ def draw_scene(rng: random.Random, count: int) -> Scene:
     return Scene(image, tuple(names), tuple(places))
 
 
-def make_objects(rng: random.Random) -> Case:
+def draw_scattered(rng: random.Random, count: int) -> Scene:
+    """So many shapes of any size, anywhere, none near another or between two places."""
+    width, height = rng.choice(((336, 336), (420, 420), (480, 400), (640, 560)))
+    image = Image.new("RGB", (width, height), rng.choice(("white", (245, 240, 225))))
+    pen = ImageDraw.Draw(image)
+    pairs = rng.sample([(colour, kind) for colour in COLOURS for kind in SHAPES], count)
+    most, drawn = (0.42, 0.25, 0.2, 0.16, 0.14)[count - 1], {}
+    while len(drawn) < count:
+        r = min(width, height) * rng.uniform(0.08, most)
+        x, y = rng.uniform(r, width - r), rng.uniform(r, height - r)
+        column, row = 3 * x / width, 3 * y / height
+        cell = int(row) * 3 + int(column)
+        is_clear = all(np.hypot(x - a, y - b) > 1.5 * (r + c) for a, b, c in drawn.values())
+        is_placed = all(0.15 < part % 1 < 0.85 for part in (row, column))
+        if is_clear and is_placed and cell not in drawn:
+            drawn[cell] = (x, y, r)
+    rows, columns = ("top", "", "bottom"), ("left", "", "right")
+    names, places = [], []
+    for cell, (colour, kind) in zip(sorted(drawn), pairs, strict=True):
+        draw_shape(pen, kind, *drawn[cell], COLOURS[colour])
+        names.append(f"{colour} {kind}")
+        places.append(f"{rows[cell // 3]} {columns[cell % 3]}".strip() or "centre")
+    return Scene(image, tuple(names), tuple(places))
+
+
+def make_objects(
+    rng: random.Random, draw: Callable[[random.Random, int], Scene] = draw_scene
+) -> Case:
     """One to three shapes: colour, shape and place of all of them."""
-    scene = draw_scene(rng, rng.randint(1, 3))
+    scene = draw(rng, rng.randint(1, 3))
     pairs = sorted(zip(scene.names, scene.places, strict=True))
 
     def judge(answer: str) -> float:
@@ -130,10 +157,12 @@ def make_objects(rng: random.Random) -> Case:
     return Case((scene.image,), question, judge, str(pairs))
 
 
-def make_count(rng: random.Random) -> Case:
+def make_count(
+    rng: random.Random, draw: Callable[[random.Random, int], Scene] = draw_scene
+) -> Case:
     """One to five shapes, counted."""
     count = rng.randint(1, 5)
-    scene = draw_scene(rng, count)
+    scene = draw(rng, count)
 
     def judge(answer: str) -> float:
         words = re.findall(r"\w+", answer.rpartition(":")[2].lower())

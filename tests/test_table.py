@@ -2,7 +2,7 @@
 
 import random
 
-from training import table
+from training import table, text
 
 CELLS = [["Item", "Price", "Count"], ["Tea", "$2.10", "14"], ["Cake", "$3.50", "7"]]
 
@@ -13,6 +13,7 @@ def test_a_table_is_asked_for_as_a_whole_by_rows_and_by_cells():
     assert asked["Convert this table to Markdown."] == (
         "| Item | Price | Count |\n| --- | --- | --- |\n| Tea | $2.10 | 14 |\n| Cake | $3.50 | 7 |"
     )
+    assert asked["OCR"] == "Item Price Count\nTea $2.10 14\nCake $3.50 7"
     assert asked["Give the row Cake."] == "| Cake | $3.50 | 7 |"
     assert asked["Write the rows Cake and Tea."] == "| Cake | $3.50 | 7 |\n| Tea | $2.10 | 14 |"
     assert asked["What is Count of Tea?"] == "Count of Tea is 14."
@@ -23,5 +24,6 @@ def test_a_table_is_asked_for_as_a_whole_by_rows_and_by_cells():
 
 def test_only_names_of_one_row_or_column_are_asked_about():
     rng = random.Random(7)
+    whole = (*table.QUESTIONS, *text.QUESTIONS)
     for twice in ([*CELLS, ["Tea", "$1.00", "2"]], [["Item", "Price", "Price"], *CELLS[1:]]):
-        assert all(table.ask(rng, twice)[0] in table.QUESTIONS for _ in range(200))
+        assert all(table.ask(rng, twice)[0] in whole for _ in range(200))

@@ -58,7 +58,11 @@ TASKS: dict[str, Make] = {
         objects.make_sample, lambda s: s.question.startswith(("How many", "Count"))
     ),
     "one of the placed objects": choose(
-        objects.make_sample, lambda s: s.question.startswith(("What", "Where", "Which shape"))
+        objects.make_sample,
+        lambda s: (
+            s.question.startswith(("What", "Where", "Which shape"))
+            and s.question not in (*objects.LISTING, *shapes.QUESTIONS)
+        ),
     ),
     "two pictures that differ": choose(compare.make_sample, lambda s: "identical" not in s.answer),
     "two identical pictures": choose(compare.make_sample, lambda s: "identical" in s.answer),
@@ -67,7 +71,7 @@ TASKS: dict[str, Make] = {
     "chart, described": choose(chart.make_sample, lambda s: s.answer.startswith("The chart")),
     "table": choose(table.make_table, lambda s: s.question in table.QUESTIONS),
     "table, some rows or cells": choose(
-        table.make_table, lambda s: s.question not in table.QUESTIONS
+        table.make_table, lambda s: s.question not in (*table.QUESTIONS, *text.QUESTIONS)
     ),
     "receipt": table.make_receipt,
     "beyond it": choose(beyond.make_sample, lambda s: s.answer == beyond.ANSWER),

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from training.canvas import Paper, Picture, Sample, choose_paper, is_wide
 from training.shapes import (
+    QUESTIONS,
     SHAPES,
     Shape,
     capitalize,
     draw_shapes,
     fix_article,
+    order_shapes,
     place_shape,
 )
 from training.words import join, pluralize
@@ -38,6 +40,11 @@ COUNTING = (
 )
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SIDE = 3  # the picture is divided into 3 x 3 parts
+ANYWHERE = 0.5  # the share of drawings whose shapes have any size and stand anywhere
+EXTENTS = ((0.15, 0.25), (0.25, 0.45), (0.45, 1.0))  # sides of boxes, of the paper's shorter one
+MOST_ROOM = (0.0, 1.0, 0.7, 0.5, 0.45, 0.4)  # the widest of these by the number of shapes
+TRIES = 30
+BORDER = 0.15  # of a part
 PLACES = (
     *("top left", "top", "top right", "left", "centre", "right"),
     *("bottom left", "bottom", "bottom right"),
@@ -55,15 +62,31 @@ class Drawing:
 
 
 def draw_objects(rng: random.Random) -> Drawing:
-    """One to five shapes, sometimes several of one kind or colour."""
+    """One to five shapes, sometimes several of one kind or colour, in parts or anywhere."""
     paper = choose_paper(rng)
     count = rng.choices((1, 2, 3, 4, 5), weights=(14, 22, 24, 20, 20))[0]
-    parts = sorted(rng.sample(range(SIDE * SIDE), count))
-    fixed = {}
-    if rng.random() < 0.3:
-        fixed = {"kind": rng.choice(SHAPES)}
-    shapes = []
-    for part in parts:
+    fixed = {"kind": rng.choice(SHAPES)} if rng.random() < 0.3 else {}
+    place = place_anywhere if rng.random() < ANYWHERE else place_in_parts
+    parts = place(rng, paper, count, fixed)
+    shapes = tuple(parts[part] for part in sorted(parts))
+    places = tuple(PLACES[part] for part in sorted(parts))
+    return Drawing(paper, shapes, places, draw_shapes(rng, paper, list(shapes)))
+
+
+def place_one(
+    rng: random.Random, paper: Paper, box: tuple[float, float, float, float], fixed: dict[str, str]
+) -> Shape:
+    """A shape in a box; most have what is fixed for the picture."""
+    again = fixed if rng.random() < 0.7 else {}
+    return place_shape(rng, paper, box, **again)
+
+
+def place_in_parts(
+    rng: random.Random, paper: Paper, count: int, fixed: dict[str, str]
+) -> dict[int, Shape]:
+    """So many shapes, each within a part of the paper, by the part."""
+    shapes = {}
+    for part in rng.sample(range(SIDE * SIDE), count):
         column, row = part % SIDE, part // SIDE
         box = (
             paper.width * (column + 0.04) / SIDE,
@@ -71,10 +94,47 @@ def draw_objects(rng: random.Random) -> Drawing:
             paper.width * (column + 0.96) / SIDE,
             paper.height * (row + 0.96) / SIDE,
         )
-        again = fixed if rng.random() < 0.7 else {}
-        shapes.append(place_shape(rng, paper, box, **again))
-    places = tuple(PLACES[part] for part in parts)
-    return Drawing(paper, tuple(shapes), places, draw_shapes(rng, paper, shapes))
+        shapes[part] = place_one(rng, paper, box, fixed)
+    return shapes
+
+
+def place_anywhere(
+    rng: random.Random, paper: Paper, count: int, fixed: dict[str, str]
+) -> dict[int, Shape]:
+    """Up to so many shapes of any size that do not touch, by the parts of their middles."""
+    shapes: dict[int, Shape] = {}
+    sides: list[tuple[float, float, float, float]] = []
+    shorter = min(paper.width, paper.height)
+    for _ in range(TRIES * count):
+        if len(shapes) == count:
+            break
+        low, high = rng.choice(EXTENTS)
+        room = shorter * rng.uniform(low, min(high, MOST_ROOM[count]))
+        left, top = rng.uniform(0, paper.width - room), rng.uniform(0, paper.height - room)
+        box = (left, top, left + room, top + room)
+        if any(is_touching(box, other) for other in sides):
+            continue
+        shape = place_one(rng, paper, box, fixed)
+        column, row = shape.x / paper.width * SIDE, shape.y / paper.height * SIDE
+        part = int(row) * SIDE + int(column)
+        if part in shapes or is_between(column) or is_between(row):
+            continue
+        shapes[part] = shape
+        sides.append(box)
+    return shapes or place_in_parts(rng, paper, count, fixed)
+
+
+def is_touching(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    """Whether two boxes (left, top, right, bottom) share points."""
+    across = one[0] <= other[2] and other[0] <= one[2]
+    return across and one[1] <= other[3] and other[1] <= one[3]
+
+
+def is_between(place: float) -> bool:
+    """Whether a middle, in parts from the edge, is too near a border of parts to be told."""
+    return any(abs(place - border) < BORDER for border in range(1, SIDE))
 
 
 def tell_place(place: str) -> str:
@@ -104,6 +164,14 @@ def describe(drawing: Drawing) -> str:
     names = [shape.name for shape in drawing.shapes]
     background = drawing.paper.background_name
     return fix_article(f"{tell_all(names, drawing.places)}, on a {background} background.")
+
+
+def summarize(drawing: Drawing) -> str:
+    """Every object without its place, in the order in which `shapes` names two."""
+    drawn = list(drawing.shapes)
+    names = [shape.name for shape in (order_shapes(drawn) if len(drawn) < SIDE else drawn)]
+    background = drawing.paper.background_name
+    return fix_article(f"{capitalize(join(names))} on a {background} background.")
 
 
 def list_objects(drawing: Drawing) -> str:
@@ -160,6 +228,8 @@ def ask_about_one(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
 def ask(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
     """One of the questions about a drawing, and its answer."""
     roll = rng.random()
+    if roll < 0.1:
+        return rng.choice(QUESTIONS), summarize(drawing)
     if roll < 0.35:
         return rng.choice(DETAILED), describe(drawing)
     if roll < 0.5:

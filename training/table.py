@@ -145,13 +145,18 @@ def ask_for_cells(rng: random.Random, heading: list[str], rows: list[list[str]])
 
 
 def ask(rng: random.Random, cells: list[list[str]]) -> tuple[str, str]:
-    """The whole table, some of its rows or some of its cells, where a name is one row's alone."""
+    """The whole table, some of its rows or some of its cells, where a name is one row's alone.
+
+    To be read as any other print, it is lines of cells.
+    """
     heading, *rows = cells
     names = [cell for row in cells for cell in (row if row is heading else row[:1])]
     roll = rng.random()
-    if roll < 0.6 or len(set(names)) < len(names):
+    if roll < 0.12:
+        return rng.choice(text.QUESTIONS), "\n".join(" ".join(row) for row in cells)
+    if roll < 0.62 or len(set(names)) < len(names):
         return rng.choice(QUESTIONS), write_markdown(cells)
-    if roll < 0.82:
+    if roll < 0.84:
         return ask_for_rows(rng, rows)
     return ask_for_cells(rng, heading, rows)
 

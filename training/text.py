@@ -51,6 +51,7 @@ LEGIBLE = 12  # pixels of the frame that print should be high
 SMALL = 0.15  # the share of small print; of pictures cut into crops more, as they are large
 SMALL_CUT = 0.4
 LARGE_PAGES = 0.3  # the share of dense pages in large print
+SMALL_PAGES = 0.25
 CASES = ("upper", "upper", "lower", "lower", "title", "title")
 
 
@@ -89,8 +90,11 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
     # Evenly spread sizes: a line of large print has few letters, and they count as much. As large
     # print fills a page soon, some pages hold nothing else.
     low, high = (18, 26) if plain else (14 if is_wide(rng) else 18, 96)
-    if not plain and rng.random() < LARGE_PAGES:
+    roll = 1.0 if plain else rng.random()
+    if roll < LARGE_PAGES:
         low = 42
+    elif roll < LARGE_PAGES + SMALL_PAGES:
+        low, high = LEGIBLE, 22
     sizes = [rng.uniform(low, high) * pixel for _ in range(40)]
     page_face = choose_face(rng, sizes[0], sizes[0])
     y = rng.uniform(-4, 12) * pixel
