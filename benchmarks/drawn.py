@@ -100,30 +100,41 @@ class Scene:
     places: tuple[str, ...]
 
 
-def draw_scene(rng: random.Random, count: int) -> Scene:
-    """So many shapes of different names."""
-    width, height = rng.choice(((336, 336), (420, 420), (480, 400), (640, 560)))
-    image = Image.new("RGB", (width, height), rng.choice(("white", (245, 240, 225))))
-    pen = ImageDraw.Draw(image)
+def begin_scene(rng: random.Random, count: int) -> tuple[Image.Image, list[tuple[str, str]]]:
+    """Paper, and colours and kinds of so many different shapes."""
+    size = rng.choice(((336, 336), (420, 420), (480, 400), (640, 560)))
+    image = Image.new("RGB", size, rng.choice(("white", (245, 240, 225))))
+    return image, rng.sample([(colour, kind) for colour in COLOURS for kind in SHAPES], count)
+
+
+def end_scene(
+    image: Image.Image, pairs: list[tuple[str, str]], drawn: dict[int, tuple[float, float, float]]
+) -> Scene:
+    """The shapes on their paper: middle and radius by the part of it that each is in."""
     rows, columns = ("top", "", "bottom"), ("left", "", "right")
-    pairs = rng.sample([(colour, kind) for colour in COLOURS for kind in SHAPES], count)
     names, places = [], []
-    for cell, (colour, kind) in zip(sorted(rng.sample(range(9), count)), pairs, strict=True):
-        x, y = width * (cell % 3 + 0.5) / 3, height * (cell // 3 + 0.5) / 3
-        radius = min(width, height) / 6 * rng.uniform(0.55, 0.85)
-        draw_shape(pen, kind, x, y, radius, COLOURS[colour])
+    for cell, (colour, kind) in zip(sorted(drawn), pairs, strict=True):
+        draw_shape(ImageDraw.Draw(image), kind, *drawn[cell], COLOURS[colour])
         names.append(f"{colour} {kind}")
         places.append(f"{rows[cell // 3]} {columns[cell % 3]}".strip() or "centre")
     return Scene(image, tuple(names), tuple(places))
 
 
+def draw_scene(rng: random.Random, count: int) -> Scene:
+    """So many shapes of different names, each in the middle of a ninth of the picture."""
+    image, pairs = begin_scene(rng, count)
+    (width, height), drawn = image.size, {}
+    for cell in sorted(rng.sample(range(9), count)):
+        radius = min(width, height) / 6 * rng.uniform(0.55, 0.85)
+        drawn[cell] = (width * (cell % 3 + 0.5) / 3, height * (cell // 3 + 0.5) / 3, radius)
+    return end_scene(image, pairs, drawn)
+
+
 def draw_scattered(rng: random.Random, count: int) -> Scene:
     """So many shapes of any size, anywhere, none near another or between two places."""
-    width, height = rng.choice(((336, 336), (420, 420), (480, 400), (640, 560)))
-    image = Image.new("RGB", (width, height), rng.choice(("white", (245, 240, 225))))
-    pen = ImageDraw.Draw(image)
-    pairs = rng.sample([(colour, kind) for colour in COLOURS for kind in SHAPES], count)
-    most, drawn = (0.42, 0.25, 0.2, 0.16, 0.14)[count - 1], {}
+    image, pairs = begin_scene(rng, count)
+    (width, height), drawn = image.size, {}
+    most = (0.42, 0.25, 0.2, 0.16, 0.14)[count - 1]
     while len(drawn) < count:
         r = min(width, height) * rng.uniform(0.08, most)
         x, y = rng.uniform(r, width - r), rng.uniform(r, height - r)
@@ -133,13 +144,7 @@ def draw_scattered(rng: random.Random, count: int) -> Scene:
         is_placed = all(0.15 < part % 1 < 0.85 for part in (row, column))
         if is_clear and is_placed and cell not in drawn:
             drawn[cell] = (x, y, r)
-    rows, columns = ("top", "", "bottom"), ("left", "", "right")
-    names, places = [], []
-    for cell, (colour, kind) in zip(sorted(drawn), pairs, strict=True):
-        draw_shape(pen, kind, *drawn[cell], COLOURS[colour])
-        names.append(f"{colour} {kind}")
-        places.append(f"{rows[cell // 3]} {columns[cell % 3]}".strip() or "centre")
-    return Scene(image, tuple(names), tuple(places))
+    return end_scene(image, pairs, drawn)
 
 
 def make_objects(

@@ -3,7 +3,7 @@
 import random
 
 from training import objects
-from training.canvas import Dice
+from training.canvas import Dice, choose_paper
 from training.shapes import QUESTIONS
 
 
@@ -11,7 +11,7 @@ def test_shapes_anywhere_stand_where_their_places_say_and_apart():
     sizes, spans = set(), set()
     for number in range(200):
         rng = Dice(f"anywhere {number}", 0.1)
-        paper = objects.choose_paper(rng)
+        paper = choose_paper(rng)
         parts = objects.place_anywhere(rng, paper, 1 + number % 5, {})
         for part, shape in parts.items():
             column, row = shape.x / paper.width * 3, shape.y / paper.height * 3

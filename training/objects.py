@@ -169,7 +169,7 @@ def describe(drawing: Drawing) -> str:
 def summarize(drawing: Drawing) -> str:
     """Every object without its place, in the order in which `shapes` names two."""
     drawn = list(drawing.shapes)
-    names = [shape.name for shape in (order_shapes(drawn) if len(drawn) < SIDE else drawn)]
+    names = [shape.name for shape in (order_shapes(drawn) if len(drawn) <= 2 else drawn)]
     background = drawing.paper.background_name
     return fix_article(f"{capitalize(join(names))} on a {background} background.")
 
@@ -240,7 +240,7 @@ def ask(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """A drawing and one to three questions about it."""
+    """A drawing and one to four questions about it."""
     drawing = draw_objects(rng)
     count = rng.choice((1, 2, 3, 4)) if not is_wide(rng) else 1
     (question, answer), *more = [ask(rng, drawing) for _ in range(count)]
