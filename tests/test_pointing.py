@@ -15,9 +15,12 @@ from training.layouts import (
     FOUR_STRIP,
     NAME_IDS,
     NAMES,
+    NINE,
+    NINE_STRIP,
     PANORAMA,
     SINGLE,
     SINGLE_STRIP,
+    SIX_WIDE,
     WIDE,
 )
 from training.losses import judge_looks
@@ -99,7 +102,7 @@ def test_only_the_first_character_of_a_line_is_to_be_found():
     assert [target.is_first for target in targets] == [True, False, False]
 
 
-LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, PANORAMA, FOUR, FOUR_STRIP]
+LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, PANORAMA, SIX_WIDE, FOUR, FOUR_STRIP, NINE, NINE_STRIP]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -19,8 +19,11 @@ from training.journal import append_row, draw_curve, read_rows
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
+    NINE,
     PANORAMA,
     SINGLE,
+    SIX_TALL,
+    SIX_WIDE,
     SLOT_COLUMNS,
     choose_strip,
     cut_frames,
@@ -94,7 +97,8 @@ def test_pages_are_the_same_in_any_order():
     ("size", "layout"),
     [
         *(((640, 480), SINGLE), ((300, 500), SINGLE), ((401, 277), FOUR)),
-        *(((800, 600), FOUR), ((900, 280), PANORAMA)),
+        *(((800, 600), FOUR), ((900, 280), PANORAMA), ((800, 600), NINE)),
+        *(((1000, 600), SIX_WIDE), ((1000, 400), SIX_WIDE), ((400, 700), SIX_TALL)),
     ],
 )
 def test_the_frames_are_what_the_image_processor_makes(size, layout):
@@ -249,7 +253,7 @@ def test_weights_are_averaged_with_those_that_an_earlier_stage_kept(tmp_path):
 
 
 @needs_fonts
-@pytest.mark.parametrize("layout", [SINGLE, FOUR])
+@pytest.mark.parametrize("layout", [SINGLE, FOUR, NINE])
 def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layout):
     training = Training(CONFIG, tmp_path / "run", "cpu", compiled=False)
     weights = training.trainee.network

@@ -18,9 +18,13 @@ from training.drills import Drills, Sentences, choose_mark, find_last
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
+    NINE,
+    NINE_STRIP,
     PANORAMA,
     SINGLE,
     SINGLE_STRIP,
+    SIX_TALL,
+    SIX_WIDE,
     TALL,
     WIDE,
     Layout,
@@ -37,8 +41,15 @@ from training.text import draw_page
 from training.tokenizer import IGNORED
 from training.tower import CELLS
 
-CUT_SHARES = {FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6, PANORAMA: 0.5}  # of a batch
-CUT_WEIGHTS = {FOUR: 0.8, WIDE: 0.09, TALL: 0.05, PANORAMA: 0.06}
+CUT_SHARES = {  # of a batch
+    **{FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6, PANORAMA: 0.5},
+    **{SIX_WIDE: 0.35, SIX_TALL: 0.35, NINE: 0.25, NINE_STRIP: 0.3},
+}
+CUT_WEIGHTS = {
+    **{FOUR: 0.44, WIDE: 0.07, TALL: 0.05, PANORAMA: 0.04},
+    **{SIX_WIDE: 0.08, SIX_TALL: 0.06, NINE: 0.26},
+}
+NINE_STRIPS = 0.5  # of the strips of pictures that are cut
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
 FOUND_WEIGHT = 3.0  # of the first character of a line of print: the others are next to it
@@ -56,6 +67,10 @@ LENGTHS = {
     (1, WIDE): (704, 456),
     (1, TALL): (704, 456),
     (1, PANORAMA): (848, 600),
+    (1, SIX_WIDE): (1312, 1048),
+    (1, SIX_TALL): (1312, 1048),
+    (1, NINE): (1760, 1492),
+    (1, NINE_STRIP): (416, 252),
 }
 
 
@@ -171,11 +186,13 @@ class Questions(Dataset):
         tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
         if rng.random() >= stage.crops:
             layout = SINGLE_STRIP if is_strip else SINGLE
-        elif is_strip or is_pair:
-            layout = FOUR_STRIP if is_strip else FOUR
+        elif is_strip:
+            layout = NINE_STRIP if not is_pair and rng.random() < NINE_STRIPS else FOUR_STRIP
+        elif is_pair:
+            layout = FOUR
         else:
             layout = rng.choices(list(CUT_WEIGHTS), list(CUT_WEIGHTS.values()))[0]
-        size = round(size * CUT_SHARES.get(layout, 1.0) / (2 if is_pair else 1))
+        size = max(1, round(size * CUT_SHARES.get(layout, 1.0) / (2 if is_pair else 1)))
         rng.grid = (layout.rows, layout.columns)
         samples, tops = self.draw(rng, tasks, layout, size)
         batch = self.collate(samples, layout, tops)

@@ -71,6 +71,16 @@ LARGE_SIZES = (  # of canvases that are cut into two by two crops
     *((460, 460), (480, 360), (500, 400), (360, 500), (400, 400), (800, 600), (1024, 768)),
     *((1000, 700), (720, 540), (900, 1200), (1280, 960), (800, 800), (768, 1024)),
 )
+LARGEST_SIZES = (  # of canvases that are cut into three by three crops
+    *((800, 600), (1024, 768), (1000, 700), (720, 540), (1280, 960), (1000, 750), (900, 700)),
+    *((1000, 1000), (800, 800), (1200, 900), (960, 720), (1100, 800), (750, 550), (1344, 1000)),
+    *((600, 800), (768, 1024), (900, 1200), (700, 1000), (750, 1000), (720, 900)),
+)
+OBLONG = {  # by the longer and shorter grid: pixels of the longer side, and how often the shorter
+    (2, 1): ((340, 900), (2.0, 2.95)),
+    (3, 1): ((480, 1344), (3.02, 3.95)),
+    (3, 2): ((690, 1344), (1.52, 2.95)),
+}
 
 
 class Dice(random.Random):
@@ -161,14 +171,15 @@ def choose_paper(rng: random.Random) -> Paper:
     crops = count_crops(rng)
     rows, columns = get_grid(rng)
     if rows != columns:
-        longer = rng.randint(340, 900) if crops == 2 else rng.randint(480, 1344)
-        sides = longer, round(longer / rng.uniform(*(2.0, 2.95) if crops == 2 else (3.02, 3.95)))
+        longest, times = OBLONG[max(rows, columns), min(rows, columns)]
+        longer = rng.randint(*longest)
+        sides = longer, round(longer / rng.uniform(*times))
         return make_paper(rng, *(sides if columns > rows else sides[::-1]))
     if rng.random() < 0.7:
-        width, height = rng.choice((SIZES, LARGE_SIZES)[crops - 1])
+        width, height = rng.choice((SIZES, LARGE_SIZES, LARGEST_SIZES)[crops - 1])
     else:
-        width = rng.randint(*((224, 640), (337, 1100))[crops - 1])
-        height = round(width * rng.uniform((0.45, 0.55)[crops - 1], 1.0))
+        width = rng.randint(*((224, 640), (337, 1100), (690, 1344))[crops - 1])
+        height = round(width * rng.uniform((0.45, 0.55, 0.68)[crops - 1], 1.0))
     return make_paper(rng, width, height)
 
 

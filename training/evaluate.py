@@ -108,11 +108,11 @@ def ask(
 
 
 def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
-    """`count` held-out samples of a task; single pictures are small and large in turn."""
+    """`count` held-out samples of a task; single pictures are small, large and largest in turn."""
     samples = []
     for index in range(count):
         rng = Dice(f"{SEED}:{task}:{index}", breadth)
-        across = 1 if task.startswith("two ") else 1 + index % 2
+        across = 1 if task.startswith("two ") else 1 + index % 3
         rng.grid = (across, across)
         samples.append(TASKS[task](rng))
     return samples

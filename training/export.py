@@ -91,7 +91,7 @@ def export(training: Training, folder: Path = ASSETS) -> None:
             "image_processor_type": "Phi3VImageProcessor",
             "processor_class": "Phi3VProcessor",
             "num_crops": 1,
-            "auto_num_crops": [4, 4],
+            "auto_num_crops": [9, 4],
             "auto_least_scale": LEAST_SCALE,
             "do_convert_rgb": True,
             "image_mean": MEAN,

@@ -64,6 +64,10 @@ FOUR_STRIP = Layout(num_crops=4, rows=2, columns=2, height=STRIP)
 WIDE = Layout(num_crops=4, rows=1, columns=2)
 TALL = Layout(num_crops=4, rows=2, columns=1)
 PANORAMA = Layout(num_crops=4, rows=1, columns=3)
+SIX_WIDE = Layout(num_crops=6, rows=2, columns=3)
+SIX_TALL = Layout(num_crops=6, rows=3, columns=2)
+NINE = Layout(num_crops=9, rows=3, columns=3)
+NINE_STRIP = Layout(num_crops=9, rows=3, columns=3, height=STRIP)
 
 
 @dataclass(frozen=True)
