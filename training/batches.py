@@ -46,8 +46,8 @@ CUT_SHARES = {  # of a batch
     **{SIX_WIDE: 0.35, SIX_TALL: 0.35, NINE: 0.25, NINE_STRIP: 0.3},
 }
 CUT_WEIGHTS = {
-    **{FOUR: 0.44, WIDE: 0.07, TALL: 0.05, PANORAMA: 0.04},
-    **{SIX_WIDE: 0.08, SIX_TALL: 0.06, NINE: 0.26},
+    **{FOUR: 0.36, WIDE: 0.06, TALL: 0.05, PANORAMA: 0.03},
+    **{SIX_WIDE: 0.08, SIX_TALL: 0.06, NINE: 0.36},
 }
 NINE_STRIPS = 0.5  # of the strips of pictures that are cut
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
