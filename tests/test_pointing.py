@@ -1,5 +1,6 @@
 """What training tells the decoder to look at while it answers."""
 
+import math
 import random
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from test_training import ANSWERS, needs_fonts
 from test_training import tokenizer as tokenizer  # a fixture
 
 from training.batches import Questions, Turns
-from training.canvas import Mark, Picture
+from training.canvas import Mark, Paper, Picture
 from training.layouts import (
     FOUR,
     FOUR_STRIP,
@@ -28,6 +29,7 @@ from training.network import arrange_cells
 from training.pointing import find_slots, trace_answer
 from training.prompts import IMAGE_SLOT
 from training.replay import Replay
+from training.shapes import Shape, draw_shapes
 from training.tokenizer import IGNORED, SPACE
 from training.tower import CELLS
 
@@ -74,6 +76,20 @@ def test_shapes_are_traced_with_their_places_and_each_picture_has_its_own():
     assert named("Red star, bottom left", one) == [("Red star, bottom left", 0, 5)]
     answer = "The first picture shows a red star, the second a red star: they are identical."
     assert named(answer, one, other) == [("red star", 0, 5), ("red star", 1, 9)]
+
+
+def test_two_large_shapes_of_one_name_are_traced_to_the_middle_of_each():
+    paper = Paper(672, 672, (255, 255, 255), "white", (0, 0, 0), 2)
+    rng = random.Random(1)
+    squares = [
+        Shape("red", "square", (220, 0, 0), x, y, 250, 250, 0.0, None, 1)
+        for x, y in ((150, 150), (500, 460))
+    ]
+    picture = draw_shapes(rng, paper, squares)
+    one, other = trace_answer("A red square and a red square.", (picture,))
+    for target, shape in ((one, squares[0]), (other, squares[1])):
+        assert len(target.marks) >= 8
+        assert all(math.dist((m.x, m.y), (shape.x, shape.y)) < 10 for m in target.marks)
 
 
 def test_the_highest_is_traced_to_the_end_of_its_bar_up_to_what_is_said_of_it():

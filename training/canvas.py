@@ -118,12 +118,16 @@ def is_wide(rng: random.Random) -> bool:
 
 @dataclass(frozen=True)
 class Mark:
-    """A token that names what stands at a point of a picture, in the picture's pixels."""
+    """A token that names what stands at a point of a picture, in the picture's pixels.
+
+    `middle` is that of the shape it belongs to.
+    """
 
     x: float
     y: float
     token: str
     name: str  # of what it belongs to: a line of print, "red circle"
+    middle: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from training.tokenizer import CONTEXT, load_tokenizer, write_tokenizer
 from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-LEAST_SCALE = 1.0  # pictures up to 336 px are seen in one crop, larger ones in four
+LEAST_SCALE = 1.0  # pictures up to 336 px are seen in one crop, up to 672 in four, larger in nine
 
 
 def build_config(sizes: Sizes, image_token_id: int, end_ids: list[int]) -> dict:

@@ -6,6 +6,7 @@ traced to the cells that show it, and a head in two of the decoder's layers has 
 before them has to look at what was said last, from where the way to what comes next is short.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -16,6 +17,7 @@ from training.tower import CELLS
 
 ENDS = ("highest", "lowest")  # of a chart's bars or points
 PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
+INMOST = 8  # marks of a shape's middle: two at each of four points
 LONGEST_GAP = 24  # characters between two lines of print in an answer
 TAKEN = "\0"  # stands for characters that are traced; no part of a word
 VERB = re.compile(r"( is)? ")  # after "the highest": still the bar is looked at
@@ -51,11 +53,22 @@ def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
     """Everything that stands in the pictures, in the order in which it was drawn."""
     things = []
     for number, picture in enumerate(pictures):
-        for name, group in groupby(picture.marks, lambda mark: mark.name):
+        for (name, middle), group in groupby(picture.marks, lambda mark: (mark.name, mark.middle)):
             marks = tuple(group)
+            marks = keep_inmost(marks, middle) if middle else marks
             size = len(name) if len(marks[0].token) == 1 else len(marks)
             things += [Thing(name, number, marks[i : i + size]) for i in range(0, len(marks), size)]
     return things
+
+
+def keep_inmost(marks: tuple[Mark, ...], middle: tuple[float, float]) -> tuple[Mark, ...]:
+    """The marks of a shape that are nearest to its middle; of a ring all on its inner rim.
+
+    One spot for each shape, so that none is told twice, and the spot says where the shape is.
+    """
+    far = [math.dist((mark.x, mark.y), middle) for mark in marks]
+    reach = 1.2 * sorted(far)[:INMOST][-1]
+    return tuple(mark for mark, distance in zip(marks, far, strict=True) if distance <= reach)
 
 
 def trace_print(thing: Thing, start: int) -> list[Target]:

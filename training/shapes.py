@@ -222,7 +222,8 @@ def draw_shape(
         for column in range(int(2 * shape.width / step) + 1):
             x, y = left + (column + 0.5) * step, top + (row + 0.5) * step
             if 0 <= x < image.width and 0 <= y < image.height and pixels[int(x), int(y)]:
-                marks += [Mark(x, y, token, name) for token in (shape.colour, shape.kind)]
+                tokens = (shape.colour, shape.kind)
+                marks += [Mark(x, y, token, name, (shape.x, shape.y)) for token in tokens]
     return marks
 
 
