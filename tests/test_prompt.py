@@ -53,6 +53,17 @@ def test_auto_enlarges_no_image_for_a_checkpoint_that_says_so(size, num_crops):
     assert build(processor, Turn("user", "?", (image, image))).num_crops == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "num_crops"), [((336, 300), 1), ((400, 300), 4), ((800, 600), 4), ((1000, 700), 9)]
+)
+def test_auto_makes_no_small_image_smaller_for_a_checkpoint_that_says_so(size, num_crops):
+    processor = build_processor()
+    processor.image_processor.auto_num_crops = [9, 4]
+    processor.image_processor.auto_least_scale = 0.83
+    processor.image_processor.auto_least_side = 672
+    assert build(processor, Turn("user", "?", (golden_image(*size),))).num_crops == num_crops
+
+
 def test_auto_takes_fewer_crops_where_the_context_is_short(processor):
     prompt = build(processor, Turn("user", "?", (WIDE,)), context_length=1000)
     assert 1 <= prompt.num_crops < 16

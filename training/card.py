@@ -30,9 +30,10 @@ makes it from the seed, through the stages of `training/config.toml`.
 ## What it scores
 
 {count} samples of each task from seeds that training never draws. Pictures are seen in one crop up
-to 336 px, else in up to four; single ones have 224 to 640 and 336 to 1,280 px in turn. "Common"
-pictures: high contrast, common fonts, few words, upright shapes. "Any": everything the code can
-draw: also italics, monospace, pale colours, random characters.
+to 336 px, in up to four up to 809 px, else in up to nine; single ones have 224 to 640, 336 to 1,280
+and 600 to 1,344 px in turn. "Common" pictures: high contrast, common fonts, few words, upright
+shapes. "Any": everything the code can draw: also italics, monospace, pale colours, random
+characters.
 
 {table}
 

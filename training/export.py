@@ -13,7 +13,8 @@ from training.tokenizer import CONTEXT, load_tokenizer, write_tokenizer
 from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-LEAST_SCALE = 1.0  # pictures up to 336 px are seen in one crop, up to 672 in four, larger in nine
+# Pictures up to 336 px are seen in one crop, up to 809 px in four, larger ones in up to nine.
+LEAST_SCALE, LEAST_SIDE = 0.83, 672
 
 
 def build_config(sizes: Sizes, image_token_id: int, end_ids: list[int]) -> dict:
@@ -93,6 +94,7 @@ def export(training: Training, folder: Path = ASSETS) -> None:
             "num_crops": 1,
             "auto_num_crops": [9, 4],
             "auto_least_scale": LEAST_SCALE,
+            "auto_least_side": LEAST_SIDE,
             "do_convert_rgb": True,
             "image_mean": MEAN,
             "image_std": STD,

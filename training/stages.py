@@ -111,7 +111,7 @@ class Training:
         self.stage_index, self.step = 0, 0
         self.optimizers: list[torch.optim.Optimizer] = []
         self.loaded: list[dict] | None = None
-        self.began: dict[str, Tensor] = {}  # the weights at a stage's beginning
+        self.began: list[dict[str, Tensor]] = []  # to be averaged with, the last first
         self.replay: Replay | None = None
         self.stopping = False
         if (folder / "state.pt").exists():
@@ -184,13 +184,12 @@ class Training:
             self.save()
 
     def average(self, share: float) -> None:
-        """Mix the weights at a stage's beginning into those at the end of this one."""
+        """Mix the weights that were kept last into those at the end of this stage."""
         if not share:
             return
         weights = self.trainee.state_dict()
-        for name, before in self.began.items():
+        for name, before in self.began.pop().items():
             weights[name].lerp_(before, share)
-        self.began = {}
 
     def prepare(self, stage: Stage) -> None:
         """Optimizers of a stage, tower and the rest apart."""
@@ -259,8 +258,8 @@ class Training:
     def run_stage(self, stage: Stage, workers: int) -> None:
         """One stage from the current step to its end."""
         self.prepare(stage)
-        if (stage.average or stage.keep) and self.step == 0 and not self.began:
-            self.began = {k: v.clone() for k, v in self.trainee.state_dict().items()}
+        if self.step == 0 and (stage.keep or (stage.average and not self.began)):
+            self.began.append({k: v.clone() for k, v in self.trainee.state_dict().items()})
         self.replay = Replay(stage.excerpts) if stage.excerpts else None
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}

@@ -116,6 +116,7 @@ class Phi3VImageProcessor(BaseImageProcessor):
     card of Phi-3.5-vision); a checkpoint trained otherwise names its own in its
     preprocessor_config.json. auto_least_scale is the scale, relative to an image's own pixels, that
     such a choice need not exceed; with None, as published, small images are enlarged to fill it.
+    Images whose longer side has up to auto_least_side pixels are not made smaller by it.
     """
 
     model_input_names = ["pixel_values", "image_sizes"]
@@ -127,6 +128,7 @@ class Phi3VImageProcessor(BaseImageProcessor):
         image_std: tuple[float, ...] = tuple(OPENAI_CLIP_STD),
         auto_num_crops: tuple[int, int] = (16, 4),
         auto_least_scale: float | None = None,
+        auto_least_side: int = 0,
         do_convert_rgb: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -136,18 +138,21 @@ class Phi3VImageProcessor(BaseImageProcessor):
         self.image_std = list(image_std)
         self.auto_num_crops = list(auto_num_crops)
         self.auto_least_scale = auto_least_scale
+        self.auto_least_side = auto_least_side
         self.do_convert_rgb = do_convert_rgb
 
     def is_enough(self, sizes: list[tuple[int, int]], num_crops: int) -> bool:
-        """Whether images of these sizes (width, height) are shown at auto_least_scale or larger."""
+        """Whether these sizes (width, height) are shown at auto_least_scale and auto_least_side."""
         if self.auto_least_scale is None:
             return False
         try:
             fitted = [max(fit_within_crops(*size, num_crops)) for size in sizes]
         except ValueError:  # an image that only more crops can hold
             return False
-        scales = [longer / max(size) for longer, size in zip(fitted, sizes, strict=True)]
-        return min(scales, default=1.0) >= self.auto_least_scale
+        return all(
+            longer >= max(self.auto_least_scale * max(size), min(max(size), self.auto_least_side))
+            for longer, size in zip(fitted, sizes, strict=True)
+        )
 
     def preprocess(
         self,
