@@ -102,9 +102,17 @@ def narrow_blanks(text: str) -> tuple[str, list[int]]:
 
 
 def cut_loop(text: str) -> str:
-    """A text that ended in a loop, with the loop said once; unchanged where there is none."""
+    """A text that ended in a loop, with the loop said once; unchanged where there is none.
+
+    So are those that led into it one after the other.
+    """
     loop = find_loop(text) or find_loop(text, is_cut=True)
-    return text if loop is None else shorten_unit(text[: loop.start + len(loop.unit)].rstrip())
+    if loop is None:
+        return text
+    left = text[: loop.start + len(loop.unit)].rstrip()
+    while (shorter := shorten_unit(left)) != left:
+        left = shorter
+    return left
 
 
 def shorten_unit(text: str) -> str:

@@ -117,3 +117,14 @@ def test_a_loop_is_found_behind_a_long_text() -> None:
 def test_what_repeats_within_a_loop_is_said_once_too() -> None:
     assert cut_loop("Ja! " + "hahahahahahahahahaha ha" * 60) == "Ja! ha"
     assert cut_loop("Total: 10000\n" * 60) == "Total: 10000"
+
+
+def test_loops_that_lead_into_one_another_are_each_said_once():
+    text = "SIGN " + "NAN" * 21 + "NNAN" * 6 + "N" * 120
+    assert find_repeats(cut_loop(text)) < 4
+    assert cut_loop(text).startswith("SIGN NA")
+
+
+def find_repeats(text: str) -> int:
+    """How often the commonest piece of three letters stands in a text."""
+    return max(text.count(text[at : at + 3]) for at in range(len(text) - 2))
