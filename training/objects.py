@@ -40,7 +40,7 @@ COUNTING = (
 )
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SIDE = 3  # the picture is divided into 3 x 3 parts
-ANYWHERE = 0.5  # the share of drawings whose shapes have any size and stand anywhere
+ANYWHERE = 0.7  # the share of drawings whose shapes have any size and stand anywhere
 EXTENTS = ((0.15, 0.25), (0.25, 0.45), (0.45, 1.0))  # sides of boxes, of the paper's shorter one
 MOST_ROOM = (0.0, 1.0, 0.7, 0.5, 0.45, 0.4)  # the widest of these by the number of shapes
 TRIES = 30
