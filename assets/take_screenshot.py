@@ -93,9 +93,10 @@ def fill_tab(page: Page, name: str, language: Language) -> None:
 
 
 def save(page: Page, path: Path) -> None:
-    """Save the whole page as a small PNG: 128 colours are enough for it."""
+    """Save the whole page as a small PNG: 256 colours are enough, the rarest kept among them."""
     image = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-    image.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 if __name__ == "__main__":
