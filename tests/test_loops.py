@@ -30,6 +30,7 @@ CUT = {
     "one word": "STOP " + "THE " * 26,
     "two characters": "Code " + "xy" * 55,
     "two words and a piece": "Price list\n" + "green tea\n" * 13 + "gre",
+    "a blank within the last date": "Dates " + "00-00-2000 " * 17 + "0 ",
 }
 GENUINE_CUT = {
     "a column of equal prices": "Price list\n" + "$5.00\n" * 10,
