@@ -120,7 +120,7 @@ def test_what_repeats_within_a_loop_is_said_once_too() -> None:
     assert cut_loop("Total: 10000\n" * 60) == "Total: 10000"
 
 
-def test_loops_that_lead_into_one_another_are_each_said_once():
+def test_loops_that_lead_into_one_another_are_each_said_once() -> None:
     text = "SIGN " + "NAN" * 21 + "NNAN" * 6 + "N" * 120
     assert find_repeats(cut_loop(text)) < 4
     assert cut_loop(text).startswith("SIGN NA")
