@@ -1,22 +1,17 @@
-"""What training learns from besides whole pictures: sentences, excerpts, places."""
+"""What training learns from besides whole pictures: sentences, places."""
 
-import random
 import re
-from dataclasses import replace
 
-import pytest
 import torch
-from test_training import ANSWERS, SIZES, needs_fonts
+from test_training import SIZES
 from test_training import tokenizer as tokenizer  # a fixture
 
-from training.batches import Frames, Questions
+from training.batches import Frames
 from training.drills import Drills
-from training.layouts import NAME_IDS, SINGLE, SLOTS
+from training.layouts import NAME_IDS, SLOTS
 from training.losses import Trainee
 from training.network import Network
 from training.objects import NUMBERS
-from training.prompts import IMAGE_SLOT
-from training.replay import MARK, PRINT, SHAPE, Replay, choose_tokens, tell_kinds
 from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, Sizes, normalize
 
@@ -40,31 +35,6 @@ def test_sentences_without_pictures_label_what_follows_from_their_words(tokenize
             kinds.add("named")
             assert label.strip() in question, sentence
     assert kinds == {"counted", "named"}
-
-
-@needs_fonts
-@pytest.mark.parametrize("task", ["objects", "ocr", "compare"])
-def test_excerpts_keep_the_turns_and_all_print(tokenizer, task):
-    stage = replace(ANSWERS, tasks={task: 1.0}, batch=16, breadth=0.0)
-    batch = Questions(1, stage, tokenizer)[0]
-    pictures = int((batch.turns.token_ids == IMAGE_SLOT).sum()) // SINGLE.image_tokens
-    numbers = torch.arange(pictures * SINGLE.image_tokens).view(pictures, -1, 1)
-    replay = Replay(4)
-    replay.add(batch, numbers)
-    turns, shown = replay.draw(random.Random(0))
-    assert len(shown) == (turns.token_ids == IMAGE_SLOT).sum() < 0.5 * 4 * SINGLE.image_tokens
-    answers = {tuple(row[row != IGNORED].tolist()) for row in batch.turns.labels}
-    assert {tuple(row[row != IGNORED].tolist()) for row in turns.labels} <= answers
-    kinds = tell_kinds(batch)
-    assert (kinds == MARK).sum(1).tolist() == [25] * pictures
-    assert ((kinds == PRINT).any(), (kinds == SHAPE).any()) == (task != "objects", task != "ocr")
-    row = replay.rows[0]
-    kept = choose_tokens(random.Random(0), row)
-    assert kept[row.kinds == MARK].all()
-    for part in row.parts.unique() // 2:
-        halves = [kept[(row.kinds == PRINT) & (row.parts == 2 * part + half)] for half in (0, 1)]
-        assert all(half.all() or not half.any() for half in halves)
-        assert halves[0].all() or halves[1].all()
 
 
 def test_the_loss_of_places_is_small_where_places_and_colours_are_told():

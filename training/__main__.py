@@ -18,10 +18,7 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train from the seed, or go on; then export")
     train.add_argument("--workers", type=int, default=1, help="processes that draw")
-    train.add_argument("--eager", action="store_true", help="do not compile")
-    train.add_argument(
-        "--begin", nargs=2, metavar=("FOLDER", "STAGE"), help="where a new run begins"
-    )
+    train.add_argument("--eager", action="store_true", help="compile nothing on a CPU")
     exported = commands.add_parser("export", help="write the state reached so far")
     for command in (train, exported):
         command.add_argument("--config", type=Path, default=CONFIG)
@@ -50,10 +47,9 @@ def main() -> None:
     if arguments.command in ("train", "export"):
         config = load_config(arguments.config)
         compiled = arguments.command == "train" and not arguments.eager
+        compiled = compiled and arguments.device == "cpu"
         training = Training(config, arguments.run, arguments.device, compiled)
         if arguments.command == "train":
-            if arguments.begin:
-                training.begin(Path(arguments.begin[0]), arguments.begin[1])
             training.run(arguments.workers)
         export(training, arguments.to)
     elif arguments.command == "evaluate":

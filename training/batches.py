@@ -46,10 +46,10 @@ CUT_SHARES = {  # of a batch
     **{SIX_WIDE: 0.35, SIX_TALL: 0.35, NINE: 0.25, NINE_STRIP: 0.3},
 }
 CUT_WEIGHTS = {
-    **{FOUR: 0.36, WIDE: 0.06, TALL: 0.05, PANORAMA: 0.03},
-    **{SIX_WIDE: 0.08, SIX_TALL: 0.06, NINE: 0.36},
+    **{FOUR: 0.62, WIDE: 0.07, TALL: 0.05, PANORAMA: 0.03},
+    **{SIX_WIDE: 0.04, SIX_TALL: 0.04, NINE: 0.15},
 }
-NINE_STRIPS = 0.5  # of the strips of pictures that are cut
+NINE_STRIPS = 0.35  # of the strips of pictures that are cut
 WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
 VERDICT_WEIGHT = 3.0
 FOUND_WEIGHT = 3.0  # of the first character of a line of print: the others are next to it
@@ -92,11 +92,6 @@ class Turns:
     weights: Tensor  # (B, T) float32, what each label's losses count
     pointers: Tensor  # (K, 3) int64: a row, a position in it, and a slot that shows its label
     start: int  # no label stands before this position
-
-    def take(self, count: int) -> "Turns":
-        """The first `count` rows."""
-        parts = (part[:count] for part in (self.token_ids, self.labels, self.weights))
-        return Turns(*parts, self.pointers[self.pointers[:, 0] < count], self.start)
 
     def follow(self) -> "Turns":
         """The same, pointing at what has just been said instead of what is to be said."""

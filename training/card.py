@@ -44,9 +44,8 @@ The first common sample of each task, not picked (what it should have said, wher
 What it answers about pictures drawn by other code than the training's is measured by
 `python -m benchmarks.accuracy` and stands in `benchmarks/RESULTS.md`.
 
-The curve of its training from "heads" on, by stages: shares of answers' tokens that are right, F1
-of naming what stands in each cell of the pictures, looking at what is to be said, sentences without
-pictures. The eight hours before are in [curve-before.png](curve-before.png).
+The curve of its training, by stages: shares of answers' tokens that are right, F1 of naming what
+stands in each cell of the pictures, looking at what is to be said, sentences without pictures.
 
 ![Curve](curve.png)
 

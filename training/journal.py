@@ -5,12 +5,11 @@ import time
 from pathlib import Path
 
 # "answer" and "right" are of answers' tokens, "f1" of naming the cells of their pictures, "pages"
-# of naming those of dense pages, "drills" of sentences without pictures,
-# "placed" of telling where a cell is, "excerpts" as "right", of pictures seen before, "pointed" of
-# looking at what is to be said, "followed" of looking at what was said last.
+# of naming those of dense pages, "drills" of sentences without pictures, "placed" of telling where
+# a cell is, "pointed" of looking at what is to be said, "followed" at what was said last.
 COLUMNS = ("time", "stage", "step", "seconds", "waited", "loss")
-MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "excerpts", "pointed", "followed")
-SHOWN = ("right", "f1", "pages", "drills", "placed", "excerpts", "pointed", "followed")
+MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "pointed", "followed")
+SHOWN = ("right", "f1", "pages", "drills", "placed", "pointed", "followed")
 WINDOW = 5  # rows that a point of the curve is the mean of
 
 
@@ -40,7 +39,7 @@ def smooth(values: list[float]) -> list[float]:
 
 
 def draw_curve(path: Path, to: Path) -> None:
-    """Plot a log: shares that are right, and steps a second, over the hours of all stages."""
+    """Plot a log: shares that are right, and steps a second, over the minutes of all stages."""
     from matplotlib.figure import Figure  # a development requirement
 
     rows = read_rows(path)
@@ -49,16 +48,16 @@ def draw_curve(path: Path, to: Path) -> None:
     for row, before in zip(rows, steps, strict=False):
         count = int(row["step"]) - before
         count = int(row["step"]) if count <= 0 else count  # a new stage
-        ends.append(ends[-1] + count * float(row["seconds"]) / 3600)
-    hours = ends[1:]
+        ends.append(ends[-1] + count * float(row["seconds"]) / 60)
+    minutes = ends[1:]
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     shares, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for name in SHOWN:
-        points = [(at, float(row[name])) for at, row in zip(hours, rows, strict=True) if row[name]]
+        points = [(at, row[name]) for at, row in zip(minutes, rows, strict=True) if row[name]]
         if points:
             at, values = zip(*points, strict=True)
-            shares.plot(at, smooth(list(values)), label=name, linewidth=1)
-    rates.plot(hours, smooth([1 / float(row["seconds"]) for row in rows]), linewidth=1)
+            shares.plot(at, smooth([float(value) for value in values]), label=name, linewidth=1)
+    rates.plot(minutes, smooth([1 / float(row["seconds"]) for row in rows]), linewidth=1)
     for index, row in enumerate(rows):
         if index == 0 or row["stage"] != rows[index - 1]["stage"]:
             for place in (shares, rates):
@@ -69,5 +68,5 @@ def draw_curve(path: Path, to: Path) -> None:
     shares.legend(loc="lower right")
     shares.grid(alpha=0.3)
     rates.set_ylabel("steps/s")
-    rates.set_xlabel("hours of training")
+    rates.set_xlabel("minutes of training")
     figure.savefig(to, dpi=90, metadata={"Software": None})

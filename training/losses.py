@@ -98,19 +98,15 @@ class Trainee(nn.Module):
             "right": (logits.argmax(-1) == labels).float().mean().detach(),
         }
 
-    def see(self, batch: Batch, frozen: bool) -> tuple[Tensor, Tensor]:
+    def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Image tokens of a batch's pictures, and the projected cells of its frames.
-
-        With `frozen`, tower and projector stay as they are.
 
         Returns:
             (pictures, T, D) and (N, C, D)
         """
-        with torch.set_grad_enabled(not frozen):
-            cells = self.encode(batch.frames)
-            return self.network.images.project_pictures(
-                cells, batch.layout.columns, batch.layout.sub_frames
-            )
+        cells = self.encode(batch.frames)
+        layout = batch.layout
+        return self.network.images.project_pictures(cells, layout.columns, layout.sub_frames)
 
     def answer(self, turns: Turns, tokens: Tensor, pointing: float = 0.0) -> dict[str, Tensor]:
         """The loss of answering, and the share of the answers' tokens that are right.

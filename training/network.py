@@ -2,7 +2,7 @@
 
 B batch, T tokens, P patches, C cells (2x2 patches), V vision width, D text width.
 
-Plain matrix products instead of fused attention: on a CPU their backward pass is the faster one,
+On a CPU plain matrix products instead of fused attention: their backward pass is the faster one,
 and bfloat16 products run on the processor's matrix units where it has them. The app loads the
 exported weights into its own classes; a test compares the two networks' logits.
 """

@@ -135,7 +135,8 @@ def draw_chart(
     small = text.choose_face(rng, 17 / paper.scale, 40 / paper.scale, held_out)
     texts = [*series.labels, *(f"{value}{series.unit}" for value in series.values)]
     widest = max(text.measure_word(small.font, small.size, word) for word in texts)
-    margins = [rng.uniform(0.01, rng.choice((0.08, 0.18))) for _ in range(2)]
+    margins = [rng.uniform(0.01, widest_margin) for widest_margin in (0.08, 0.22)]
+    rng.shuffle(margins)
     room = 0.98 - sum(margins) - 0.1 * bool(series.step)
     fit = min(1, paper.width * room / len(series.labels) * 0.94 / widest)
     fit = min(fit, paper.height / 8.5 / text.measure_line(small.font, small.size))

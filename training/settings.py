@@ -23,15 +23,11 @@ class Stage:
     warmup: int = 50
     decay: float = 0.5
     final: float = 0.02
-    average: float = 0.0
-    keep: bool = False
     naming: float = 0.3
     placing: float = 0.0
     pointing: float = 0.0
     pages: int = 0
     drills: int = 0
-    excerpts: int = 0
-    full: float = 1.0
     strips: float = 0.0
     strip_batch: int = 32
     crops: float = 0.0

@@ -1,10 +1,11 @@
 """The training loop: stage after stage, resumable at any step."""
 
 import os
-import random
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -14,21 +15,20 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
 from training.batches import Batch, Pages, Questions
-from training.begin import load_weights
 from training.drills import Drills
 from training.journal import append_row
 from training.layouts import Layout
 from training.losses import Trainee
 from training.network import Network
 from training.optimizer import build_optimizers, has_fast_bfloat16
-from training.replay import Replay
 from training.settings import Config, Stage
 from training.tokenizer import load_tokenizer, write_tokenizer
-from training.tower import CELLS, Sizes
+from training.tower import Sizes
 
 SAVE_SECONDS = 240
 WORKER_NICE = 10
-LOG_STEPS = 20
+AHEAD = 3  # batches on the GPU before they are needed
+LOG_STEPS = 50
 WEIGHT_DECAY = 0.02
 DRILL_WEIGHT = 1.0  # of the loss of pairs in words alone
 PAGE_CELLS = 6  # windows of dense pages beside the questions
@@ -97,6 +97,26 @@ def load_batches(dataset: Dataset, start: int, workers: int) -> Iterator:
     )
 
 
+def move_ahead(batches: Iterator, device: torch.device) -> Iterator:
+    """Batches on the device; a GPU's are copied by a thread while those before are learnt from."""
+    if device.type != "cuda":
+        yield from (move(batch, device) for batch in batches)
+        return
+    stream = torch.cuda.Stream(device)
+
+    def fetch() -> object:
+        with torch.cuda.stream(stream):
+            batch = move(next(batches, None), device)
+        stream.synchronize()
+        return batch
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(fetch) for _ in range(AHEAD))
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(thread.submit(fetch))
+            yield batch
+
+
 class Training:
     """The state of a run: weights, optimizers, and where in which stage it is."""
 
@@ -111,8 +131,6 @@ class Training:
         self.stage_index, self.step = 0, 0
         self.optimizers: list[torch.optim.Optimizer] = []
         self.loaded: list[dict] | None = None
-        self.began: list[dict[str, Tensor]] = []  # to be averaged with, the last first
-        self.replay: Replay | None = None
         self.stopping = False
         if (folder / "state.pt").exists():
             self.resume()
@@ -132,23 +150,7 @@ class Training:
         state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
         self.trainee.load_state_dict(state["trainee"])
         self.stage_index, self.step = state["stage_index"], state["step"]
-        self.began = state["began"]
         self.loaded = state["optimizers"]
-
-    def begin(self, folder: Path, stage: str) -> None:
-        """Take a checkpoint's weights and go to a stage; a run that has a state goes on with it.
-
-        Raises:
-            ValueError: there is no such stage, or the checkpoint has more decoder layers.
-        """
-        if (self.folder / "state.pt").exists():
-            return
-        names = [each.name for each in self.config.stages]
-        if stage not in names:
-            raise ValueError(f'there is no stage "{stage}"; the stages are {", ".join(names)}')
-        network = self.trainee.network
-        network.load_state_dict(load_weights(folder, network.sizes.text_layers))
-        self.stage_index = names.index(stage)
 
     def save(self) -> None:
         """Write the state, all or nothing."""
@@ -157,7 +159,6 @@ class Training:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "stage_index": self.stage_index,
             "step": self.step,
-            "began": self.began,
         }
         temporary = self.folder / "state.new"
         torch.save(state, temporary)
@@ -178,23 +179,13 @@ class Training:
         while self.stage_index < len(self.config.stages):
             stage = self.config.stages[self.stage_index]
             self.run_stage(stage, workers)
-            self.average(stage.average)
             self.stage_index, self.step, self.loaded = self.stage_index + 1, 0, None
             self.optimizers = []
             self.save()
 
-    def average(self, share: float) -> None:
-        """Mix the weights that were kept last into those at the end of this stage."""
-        if not share:
-            return
-        weights = self.trainee.state_dict()
-        for name, before in self.began.pop().items():
-            weights[name].lerp_(before, share)
-
     def prepare(self, stage: Stage) -> None:
         """Optimizers of a stage, tower and the rest apart."""
         tower = self.trainee.network.images
-        tower.requires_grad_(stage.kind == "tower" or stage.tower_rate > 0)
         self.optimizers = build_optimizers(
             self.trainee, stage.muon_rate, stage.adam_rate, WEIGHT_DECAY, tower, stage.tower_rate
         )
@@ -227,16 +218,11 @@ class Training:
     def answer(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
         """Losses of questions, of their pictures' cells, and of what goes along with them."""
         trainee = self.trainee
-        tokens, cells = trainee.see(batch, frozen=stage.tower_rate == 0)
-        rows = len(batch.turns.token_ids)
-        asked = round(rows * stage.full) if self.replay and batch.layout.height == CELLS else rows
-        each = len(tokens) // rows  # pictures of a row
-        turns, shown = batch.turns.take(asked), tokens[: asked * each].flatten(0, 1)
-        losses = trainee.answer(turns, shown, stage.pointing)
-        if stage.naming or stage.placing:
-            naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
-            placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
-            losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
+        tokens, cells = trainee.see(batch)
+        losses = trainee.answer(batch.turns, tokens.flatten(0, 1), stage.pointing)
+        naming, losses["f1"] = trainee.name_cells(cells, batch.frames.names)
+        placing, losses["placed"] = trainee.place_cells(cells, batch.frames)
+        losses["loss"] = losses["loss"] + stage.naming * naming + stage.placing * placing
         if batch.pages:
             pages = trainee.read_pages(batch.pages)
             losses["loss"] = losses["loss"] + stage.naming * pages["loss"]
@@ -245,30 +231,19 @@ class Training:
             drills = trainee.judge(batch.drills)
             losses["loss"] = losses["loss"] + DRILL_WEIGHT * drills["loss"]
             losses["drills"] = drills["right"]
-        if self.replay:
-            excerpts = self.replay.draw(random.Random(f"{self.config.seed}:{self.step}"))
-            if excerpts:
-                turns, shown = (move(part, self.device) for part in excerpts)
-                again = trainee.answer(turns, shown, stage.pointing)
-                losses["loss"] = losses["loss"] + again["loss"]
-                losses["excerpts"] = again["right"]
-            self.replay.add(batch, tokens)
         return losses
 
     def run_stage(self, stage: Stage, workers: int) -> None:
         """One stage from the current step to its end."""
         self.prepare(stage)
-        if self.step == 0 and (stage.keep or (stage.average and not self.began)):
-            self.began.append({k: v.clone() for k, v in self.trainee.state_dict().items()})
-        self.replay = Replay(stage.excerpts) if stage.excerpts else None
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}
         saved = logged = time.monotonic()
         waited, counted = 0.0, 0
-        batches = load_batches(dataset, self.step, workers)
+        batches = move_ahead(load_batches(dataset, self.step, workers), self.device)
         while self.step < stage.steps:
             before = time.monotonic()
-            batch = move(next(batches), self.device)
+            batch = next(batches)
             waited += time.monotonic() - before
             for name, value in self.take_step(stage, batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
