@@ -71,9 +71,17 @@ def is_comment(text: str) -> bool:
     return COMMENT.search(text) is not None
 
 
-def find_fault(text: str) -> str | None:
-    """What is wrong with an answer, by the names in WANTED."""
-    return "loop" if is_loop(text) else "comment" if is_comment(text) else None
+def is_printed(text: str, printed: str) -> bool:
+    """Whether what a text says again and again is in the picture as often."""
+    (phrase, times), (said, most) = find_repeat(text), find_repeat(printed)
+    return phrase.strip() == said.strip() and times <= most
+
+
+def find_fault(text: str, printed: str) -> str | None:
+    """What is wrong with an answer about a picture that says `printed`, by the names in WANTED."""
+    if is_loop(text) and not is_printed(text, printed):
+        return "loop"
+    return "comment" if is_comment(text) else None
 
 
 def write(size: int, rows: list[str]) -> Image.Image:
@@ -233,8 +241,11 @@ def find_pictures(engine: Engine) -> Iterator[dict[str, object]]:
             images = [draw_picture(kind, number) for number in numbers]
             texts = ask_together(engine, images)
             for number, image, text in zip(numbers, images, texts, strict=True):
-                fault = find_fault(text)
-                if is_wanted(kind, fault) and find_fault(ask_alone(engine, image)) == fault:
+                printed = image.info.get("printed", "")
+                fault = find_fault(text, printed)
+                if not is_wanted(kind, fault):
+                    continue
+                if find_fault(ask_alone(engine, image), printed) == fault:
                     of_fault[fault] += 1
                     of_kind[kind, fault] += 1
                     yield {"kind": kind, "number": number, "fault": fault}

@@ -64,7 +64,7 @@ def check(result: Result, printed: str) -> str | None:
     most = max(40, len(repeated) * printed_times)
     assert times * len(phrase) < most, f"{phrase!r} is shown {times} times"
     assert not is_comment(shown)
-    fault = find_fault(raw)
+    fault = find_fault(raw, printed)
     if fault == "loop":
         assert "repeated itself" in note
         assert result.can_go_on
