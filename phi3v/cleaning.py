@@ -58,6 +58,11 @@ REFUSALS: Final = regex.compile(
     )\b[^\n]{{0,200}}\s*""",
     regex.IGNORECASE | regex.VERBOSE,
 )
+# The embedded checkpoint describes print so; where it sees none it may stop before the end.
+DESCRIBED: Final = regex.compile(
+    r'\s*the\stext\s"(?P<print>[^"]*)(?:"(?:\son\san?\s\w+\sbackground\.?)?)?\s*',
+    regex.IGNORECASE,
+)
 QUOTES: Final = {'"': '"', "“": "”", "«": "»"}
 FENCE: Final = regex.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w+-]*[ \t]*\n")
 FENCE_BEGINS: Final = regex.compile(r"\s*(?:`+|~{3,})[ \t]*[\w+-]*[ \t]*")
@@ -71,6 +76,9 @@ def clean_answer(text: str, is_whole: bool = True) -> str:
     """
     if not is_whole and is_opening_so_far(text):
         return ""
+    described = DESCRIBED.fullmatch(text)
+    if described:
+        return described["print"].strip()
     found = OPENINGS.match(text)
     rest = text[found.end() :] if found else text
     if not is_whole and FENCE_BEGINS.fullmatch(rest):
@@ -88,9 +96,10 @@ def clean_answer(text: str, is_whole: bool = True) -> str:
 
 
 def is_opening_so_far(text: str) -> bool:
-    """Whether a text that still grows may become an opening, or a remark in place of text."""
+    """Whether a text that still grows may become an opening, a remark, or print described."""
     return bool(text.strip()) and any(
-        pattern.fullmatch(text, partial=True) is not None for pattern in (OPENINGS, REFUSALS)
+        pattern.fullmatch(text, partial=True) is not None
+        for pattern in (OPENINGS, REFUSALS, DESCRIBED)
     )
 
 

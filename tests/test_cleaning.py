@@ -26,10 +26,14 @@ COMMENTED = [
     "Here is the table from the image in Markdown format:\n\n{}",
     "Here is the information in JSON format:\n```json\n{}\n```\nLet me know if you need more!",
     "  {}\n",
+    'The text "{}" on a white background.',
+    'The text "{}" on an orange background.\n',
+    'The text "{}',
 ]
 REAL = [
     "The text of the law is published on Friday.",
     "The text in the image is copyrighted.",
+    'The text "Congress" was added on a white background.',
     "Here is the menu:\nsoup 3.00",
     "Here is the news",
     "Here we go: 1, 2, 3",
