@@ -25,7 +25,7 @@ Nothing but pictures drawn by `training/` from a seed: printed words (English, i
 characters, numbers) in free fonts on plain backgrounds, one to five coloured shapes ({shapes}; in
 {colours}), book covers, charts, tables, receipts, pairs of such pictures, and pictures of none of
 these. No photograph, no text of other people, no other model's output. `python -m training train`
-makes it from the seed, through the stages of `training/config.toml`.
+makes it from the seed, through the stages of `training/config.toml`, which says how long it took.
 
 ## What it scores
 
@@ -53,8 +53,10 @@ stands in each cell of the pictures, looking at what is to be said, sentences wi
 
 Photographs, handwriting, print of less than about 15 pixels in the 336 px frames it sees, long
 texts, and questions about anything but what is drawn: use
-`--model microsoft/Phi-3.5-vision-instruct` for those. Where the table shows errors, expect them: a
-letter missing or wrong, a shape taken for a similar one, a difference overlooked.
+`--model microsoft/Phi-3.5-vision-instruct` for those. It compares two pictures of one or two shapes
+or a few words each: fuller ones, or three, it may call identical though they differ, and of several
+it does not know which one is asked about. Where the table shows errors, expect them: a letter
+missing or wrong, a shape taken for a similar one, a difference overlooked.
 """
 
 
