@@ -22,11 +22,14 @@ from benchmarks.floor import floor_rate
 from benchmarks.networks import REAL_SHAPE, open_engine
 from phi3v import Engine, Request, Sampling, Turn
 from phi3v.checkpoint import EMBEDDED
+from phi3v.prompt import crop_choices
 
 FIRST, FOLLOW_UP, SECOND_PICTURE = "Describe this image.", "What else?", "And this one?"
 Figures = defaultdict[str, list[float]]
 # Tokens in the context for which the bandwidth's limit is told.
 CONTEXT = 2048
+TWO = "<|image_1|>\n<|image_2|>\n"
+WORDS = 256  # tokens that the three questions take at most
 
 
 def measure(work: Callable[[], object], device: torch.device) -> float:
@@ -109,11 +112,27 @@ def draw_noise(size: tuple[int, int], seed: int) -> Image.Image:
     return Image.fromarray(pixels.numpy())
 
 
+def choose_crops(engine: Engine, size: tuple[int, int], new_tokens: int) -> int:
+    """What the app chooses for one picture of a size, or less, so that the talk about two fits."""
+    room = engine.context_length - WORDS - 3 * new_tokens
+    for num_crops in crop_choices(None, [size], engine.processor):
+        _, image_tokens = engine.processor.count_tokens(TWO, [size, size], num_crops)
+        if image_tokens <= room:
+            return num_crops
+    raise SystemExit(f"Two pictures and three answers of {new_tokens} tokens do not fit.")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of "640x480"."""
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
 def collect(engine: Engine, options: argparse.Namespace, num_crops: int) -> tuple[Figures, Figures]:
     """Ours and, if asked for, the baseline's figures over several runs, after one to warm up."""
     ours: Figures = defaultdict(list)
     theirs: Figures = defaultdict(list)
-    size = tuple(map(int, options.size.split("x")))
+    size = parse_size(options.size)
     for run in range(options.runs + 1):
         images = [draw_noise(size, 2 * run), draw_noise(size, 2 * run + 1)]
         ways = [(run_ours, ours)] + ([(run_baseline, theirs)] if options.baseline else [])
@@ -165,7 +184,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--baseline", action="store_true", help="measure the tutorials' way too")
     parser.add_argument("--size", default="1344x1008", help="the pictures' width x height")
-    parser.add_argument("--num-crops", type=int, help="default: what the checkpoint names")
+    parser.add_argument("--num-crops", type=int, help="default: as the app chooses")
     parser.add_argument("--new-tokens", type=int, default=32)
     parser.add_argument("--runs", type=int, default=3)
     return parser.parse_args()
@@ -176,7 +195,9 @@ def main() -> None:
     options = parse_options()
     engine = open_engine(options.model, options.layers, options.device, options.dtype)
     engine.stop_token_ids = lambda: []  # type: ignore[method-assign]  # decode to the limit
-    num_crops = options.num_crops or engine.processor.image_processor.auto_num_crops[0]
+    num_crops = options.num_crops or choose_crops(
+        engine, parse_size(options.size), options.new_tokens
+    )
     ours, theirs = collect(engine, options, num_crops)
     print(
         f"{engine.name}, {str(engine.dtype).removeprefix('torch.')}, {options.size} pictures at "

@@ -2,11 +2,13 @@
 
 import ast
 import random
+from collections import defaultdict
 
 import pytest
 import torch
 from conftest import build_processor, build_random_network, golden_image
 
+from benchmarks.__main__ import ask_engine, choose_crops, converse, draw_noise
 from benchmarks.accuracy import KINDS
 from benchmarks.floor import bytes_per_token, measure_bandwidth
 from benchmarks.growth import (
@@ -21,7 +23,7 @@ from benchmarks.growth import (
     take_median,
     write_rows,
 )
-from phi3v import Engine
+from phi3v import Engine, load
 
 ROWS = [Row("pictures", count, way, 0.5 / count, 7.0) for way in "ab" for count in (1, 2)]
 
@@ -107,3 +109,15 @@ def test_right_answers_are_judged_right() -> None:
         assert case.judge(answer) == float("wrong" not in kind), kind
         if "differ" in kind:
             assert case.judge(f"{answer}: the two pictures are identical.") == 0
+
+
+@pytest.mark.parametrize(("size", "most"), [((336, 336), 1), ((640, 480), 4), ((1344, 1008), 9)])
+def test_two_pictures_fit_the_context_by_default(size: tuple[int, int], most: int) -> None:
+    engine = load("embedded", "cpu", "float32")
+    num_crops = choose_crops(engine, size, 32)
+    assert 1 <= num_crops <= most
+    converse(
+        lambda turns: (ask_engine(engine, turns, num_crops, 32)[0], 0.0, 0.0),
+        [draw_noise(size, seed) for seed in (1, 2)],
+        defaultdict(list),
+    )
