@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks import baseline
-from benchmarks.__main__ import describe_machine, draw_noise
+from benchmarks.__main__ import describe_machine, draw_noise, parse_size
 from benchmarks.floor import floor_rate
 from benchmarks.networks import open_engine
 from phi3v import Engine, Request, Sampling, Turn
@@ -107,7 +107,7 @@ def grow_users(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
 
 def measure_growth(engine: Engine, options: argparse.Namespace) -> list[Row]:
     """The medians of all figures over some runs, after one to warm up."""
-    size = tuple(map(int, options.size.split("x")))
+    size = parse_size(options.size)
     seeds = iter(range(10**6))
     ways = make_ways(engine, options.num_crops, options.new_tokens)
     rows: list[Row] = []

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import phi3v.engine
-from benchmarks.__main__ import ask_engine, describe_machine, draw_noise
+from benchmarks.__main__ import ask_engine, describe_machine, draw_noise, parse_size
 from benchmarks.networks import open_engine
 from phi3v import Engine, Request, Sampling, Turn
 from phi3v.checkpoint import EMBEDDED
@@ -61,7 +61,7 @@ def main() -> None:
     seconds = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"picture.{options.format}"
-        draw_noise(tuple(map(int, options.size.split("x"))), 0).save(path)
+        draw_noise(parse_size(options.size), 0).save(path)
         for run in range(options.runs + 1):
             for way, count in WAYS.items():
                 phi3v.engine.PREPARED_AHEAD = count

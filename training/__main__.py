@@ -46,10 +46,10 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.command in ("train", "export"):
         config = load_config(arguments.config)
-        compiled = arguments.command == "train" and not arguments.eager
-        compiled = compiled and arguments.device == "cpu"
+        trains = arguments.command == "train"
+        compiled = trains and arguments.device == "cpu" and not arguments.eager
         training = Training(config, arguments.run, arguments.device, compiled)
-        if arguments.command == "train":
+        if trains:
             training.run(arguments.workers)
         export(training, arguments.to)
     elif arguments.command == "evaluate":

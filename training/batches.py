@@ -166,7 +166,6 @@ class Questions(Dataset):
         self.seed, self.stage, self.pages, self.drills = seed, stage, pages, drills
         self.encoder = PromptEncoder(tokenizer)
         self.pad = tokenizer.convert_tokens_to_ids("<|endoftext|>")
-        self.marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in ".:"}
 
     def __len__(self) -> int:
         return self.stage.steps

@@ -78,11 +78,6 @@ def share(test: Callable[[Trial], bool]) -> Callable[[list[Trial]], float]:
     return lambda trials: 100 * sum(map(test, trials)) / max(1, len(trials))
 
 
-def is_identical(trial: Trial) -> bool:
-    """Whether the pair is an identical one."""
-    return "identical" in trial.sample.answer
-
-
 def says_identical(trial: Trial) -> bool:
     """Whether the answer calls the pair identical."""
     return "identical" in trial.answer

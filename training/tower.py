@@ -4,7 +4,7 @@ B batch, T tokens, P patches, V vision width.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +30,6 @@ class Sizes:
     text_layers: int = 4
     text_heads: int = 4
     rope_theta: float = 10000.0
-
-    def as_dict(self) -> dict:
-        """For a training checkpoint."""
-        return asdict(self)
 
 
 def normalize(frames: Tensor) -> Tensor:
