@@ -38,10 +38,10 @@ def open_page(settings: "Settings") -> "gr.Blocks":
 
     The network is loaded while the page is already served; on a Space before.
     """
-    from phi3v.checkpoint import check_choices, choose_model
-    from phi3v.loading import load
+    from phi3v.inference.background_loading import LoadingEngine
+    from phi3v.inference.checkpoint import check_choices, choose_model
+    from phi3v.inference.loading import load
     from phi3v.request import RequestError
-    from phi3v.starting import StartingEngine
     from phi3v.ui import build_page
 
     logging.basicConfig(format="%(message)s")
@@ -57,7 +57,7 @@ def open_page(settings: "Settings") -> "gr.Blocks":
         name = choose_model(settings.model, settings.device, settings.quantize)
         check_choices(name, *choices, settings.quantize)
         load_it = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
-        engine = load_it(replay=False) if IS_ON_SPACE else StartingEngine(load_it, name)
+        engine = load_it(replay=False) if IS_ON_SPACE else LoadingEngine(load_it, name)
     except RequestError as error:
         sys.exit(f"app.py: {error}")
     return build_page(engine, settings, on_gpu=spaces.GPU if spaces else None)

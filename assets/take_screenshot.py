@@ -16,12 +16,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from serving import serve  # noqa: E402
+from support.serving import serve  # noqa: E402
 
 from phi3v import load  # noqa: E402
 from phi3v.tasks import EXAMPLES, TASKS  # noqa: E402
-from phi3v.ui import reading_words, words  # noqa: E402
-from phi3v.ui.languages import Language, find_languages, translate  # noqa: E402
+from phi3v.ui import words  # noqa: E402
+from phi3v.ui.i18n.languages import Language, find_languages, translate  # noqa: E402
+from phi3v.ui.ocr import words as ocr_words  # noqa: E402
 
 TARGET = ROOT / "assets" / "screenshot.png"
 FOLDER = ROOT / "assets" / "screenshots"
@@ -77,10 +78,8 @@ def fill_tab(page: Page, name: str, language: Language) -> None:
     if name == "ocr":
         page.locator(".block:visible input[type=file]").first.set_input_files(PAGES)
         expect(page.locator(".file-preview:visible tr.file")).to_have_count(len(PAGES))
-        page.locator(
-            "button:visible", has_text=translate(reading_words.READ, language)
-        ).first.click()
-        done = translate(reading_words.all_read(len(PAGES), 0), language)
+        page.locator("button:visible", has_text=translate(ocr_words.READ, language)).first.click()
+        done = translate(ocr_words.all_read(len(PAGES), 0), language)
         expect(page.locator(".prose.reading-progress")).to_contain_text(done)
         return
     asked = DESCRIBED if name == "describe" else COMPARED

@@ -19,10 +19,10 @@ from PIL import Image
 
 from benchmarks import baseline
 from benchmarks.floor import floor_rate
-from benchmarks.networks import REAL_SHAPE, open_engine
+from benchmarks.models import REAL_SHAPE, open_engine
 from phi3v import Engine, Request, Sampling, Turn
-from phi3v.checkpoint import EMBEDDED
-from phi3v.prompt import crop_choices
+from phi3v.conversation.prompt import crop_choices
+from phi3v.inference.checkpoint_files import EMBEDDED
 
 FIRST, FOLLOW_UP, SECOND_PICTURE = "Describe this image.", "What else?", "And this one?"
 Figures = defaultdict[str, list[float]]

@@ -18,8 +18,8 @@ from benchmarks.drawn import (
 )
 from benchmarks.printed import UNSEEN_FONTS, Case, make_book, make_table, make_text
 from phi3v import Engine, Request, Sampling, Turn, load
-from phi3v.checkpoint import EMBEDDED
-from phi3v.loops import cut_loop
+from phi3v.conversation.repetition import cut_repetition
+from phi3v.inference.checkpoint_files import EMBEDDED
 
 KINDS: dict[str, Callable[[random.Random], Case]] = {
     "lines of 24 to 56 px, % wrong characters": lambda rng: make_text(rng, 24, 56),
@@ -45,7 +45,7 @@ def ask(engine: Engine, case: Case) -> str:
     chunks = list(engine.stream(Request(turns, Sampling(200))))
     text, statistics = "".join(chunk.text for chunk in chunks), chunks[-1].statistics
     is_loop = statistics is not None and statistics.finish_reason == "loop"
-    return (cut_loop(text) if is_loop else text).strip()
+    return (cut_repetition(text) if is_loop else text).strip()
 
 
 def parse_options() -> argparse.Namespace:

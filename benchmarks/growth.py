@@ -19,9 +19,9 @@ from PIL import Image
 from benchmarks import baseline
 from benchmarks.__main__ import describe_machine, draw_noise, parse_size
 from benchmarks.floor import floor_rate
-from benchmarks.networks import open_engine
+from benchmarks.models import open_engine
 from phi3v import Engine, Request, Sampling, Turn
-from phi3v.checkpoint import EMBEDDED
+from phi3v.inference.checkpoint_files import EMBEDDED
 
 DATA = Path(__file__).parent / "growth.csv"
 IMAGES, TURNS, USERS = (1, 2, 4, 8), tuple(range(1, 9)), (1, 2, 4, 8)

@@ -15,8 +15,8 @@ from transformers import DynamicCache
 
 from benchmarks.__main__ import describe_machine
 from phi3v import Phi3VForCausalLM, load
+from phi3v.model.cuda_graphs import CapturedStep
 from phi3v.model.decoding import GrowingCache
-from phi3v.model.replay import Replay
 
 CONTEXT = 400  # tokens before the first that is timed: about one picture and a question
 FIRST_TOKEN = 7  # any
@@ -47,12 +47,12 @@ def step_compiled(model: Phi3VForCausalLM) -> Step:
     """Steps of fixed shapes, compiled by torch.compile."""
     cache = GrowingCache()
     fill(model, cache)
-    replay = Replay(model.model, 1024)
-    replay.begin(cache)
-    compiled = torch.compile(replay._compute, dynamic=False)
+    captured = CapturedStep(model.model, 1024)
+    captured.load(cache)
+    compiled = torch.compile(captured._compute, dynamic=False)
 
     def step(ids: torch.Tensor) -> torch.Tensor:
-        replay.input_ids.copy_(ids)
+        captured.input_ids.copy_(ids)
         return model.lm_head(compiled())
 
     return step

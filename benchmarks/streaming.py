@@ -14,18 +14,18 @@ from transformers import StoppingCriteriaList
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.baseline import Clock
-from benchmarks.networks import open_engine
+from benchmarks.models import open_engine
 from phi3v import Engine, Request, Sampling, Turn
-from phi3v.checkpoint import EMBEDDED
+from phi3v.conversation.prompt import render_prompt
+from phi3v.inference.checkpoint_files import EMBEDDED
 from phi3v.model.decoding import GrowingCache
-from phi3v.prompt import render_prompt
 
 TURNS = (Turn("user", "Hello"),)
 
 
 def stream(engine: Engine, count: int) -> float:
     """Tokens per second of the engine, read as they come."""
-    engine.reuse.forget()
+    engine.clear_caches()
     *_, last = engine.stream(Request(TURNS, Sampling(count), ends_loops=False))
     assert last.statistics is not None
     return last.statistics.tokens_per_second

@@ -11,13 +11,13 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import phi3v.engine
+import phi3v.inference.engine
 from benchmarks.__main__ import ask_engine, describe_machine, draw_noise, parse_size
-from benchmarks.networks import open_engine
+from benchmarks.models import open_engine
 from phi3v import Engine, Request, Sampling, Turn
-from phi3v.checkpoint import EMBEDDED
+from phi3v.inference.checkpoint_files import EMBEDDED
 
-WAYS = {"meanwhile": phi3v.engine.PREPARED_AHEAD, "at its turn": 0}
+WAYS = {"meanwhile": phi3v.inference.engine.PREPARED_AHEAD, "at its turn": 0}
 
 
 def measure_turn(engine: Engine, path: Path, num_crops: int, decoded: int) -> float:
@@ -25,7 +25,7 @@ def measure_turn(engine: Engine, path: Path, num_crops: int, decoded: int) -> fl
 
     It comes while another request is answered with so many tokens.
     """
-    engine.reuse.forget()
+    engine.clear_caches()
     other = Request((Turn("user", "Hello"),), Sampling(decoded), ends_loops=False)
     turns = (Turn("user", "What is it?", (path,)),)
     with ThreadPoolExecutor(1) as person:
@@ -64,7 +64,7 @@ def main() -> None:
         draw_noise(parse_size(options.size), 0).save(path)
         for run in range(options.runs + 1):
             for way, count in WAYS.items():
-                phi3v.engine.PREPARED_AHEAD = count
+                phi3v.inference.engine.PREPARED_AHEAD = count
                 measured = measure_turn(engine, path, options.num_crops, options.new_tokens)
                 seconds[way] += [measured] if run > 0 else []
     ahead, late = (statistics.median(seconds[way]) for way in WAYS)

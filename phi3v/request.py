@@ -9,7 +9,7 @@ from typing import Literal
 
 from PIL import Image
 
-from phi3v.text import Text
+from phi3v.translatable import Text
 
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phi3v.formats import OutputFormat
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
-from phi3v.text import Text
+from phi3v.results.formats import OutputFormat
+from phi3v.translatable import Text
 
 # How closely pictures are looked at: num_crops by name; auto lets the engine choose.
 DETAILS: dict[str, int | None] = {"fast": 1, "balanced": 4, "fine": 16, "auto": None}
 
-EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+# In the package once it is installed, beside it in a clone.
+ASSETS = next(folder for parent in Path(__file__).parents if (folder := parent / "assets").is_dir())
+EXAMPLES = ASSETS / "examples"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Preset:
 ONLY_TEXT = "Extract all text from the image. Answer with the text only."
 
 # The first of a task is its usual one. "Answer with ... only" keeps most commentary away; what
-# still comes is taken off by phi3v.cleaning.
+# still comes is taken off by phi3v.results.cleaning.
 PRESETS = (
     Preset(
         "detailed",

@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import pytest
 import torch
-from conftest import build_processor, build_random_network, golden_image
+from support.golden import golden_image
+from support.models import build_processor, build_random_model
 
 from benchmarks.__main__ import ask_engine, choose_crops, converse, draw_noise
 from benchmarks.accuracy import KINDS
@@ -31,7 +32,7 @@ ROWS = [Row("pictures", count, way, 0.5 / count, 7.0) for way in "ab" for count 
 @pytest.fixture(scope="module")
 def engine():
     processor = build_processor()
-    return Engine(build_random_network(processor, seed=0), processor, name="random")
+    return Engine(build_random_model(processor, seed=0), processor, name="random")
 
 
 def test_what_grows_is_asked_for():

@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from phi3v.formats import FORMATS
-from phi3v.images import open_image
+from phi3v.documents.images import open_image
 from phi3v.request import RequestError, Sampling, Turn
+from phi3v.results.formats import FORMATS
 from phi3v.tasks import (
     COMPARE,
     DESCRIBE,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFont
 
-from phi3v.model.image_processing import fit_within_crops
+from phi3v.model.crops import fit_within_crops
 from training.colours import Rgb, luminance, sample_background, sample_ink
 
 FRAME = 336  # the vision tower's input; num_crops 1 makes one such frame of every picture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from phi3v.conversation.prompt import crop_choices
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
-from phi3v.prompt import crop_choices
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
 from training.canvas import Dice, Sample
 from training.scores import Score, Trial, score_false_alarms, score_task

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from phi3v.model.image_processing import crop_grid, resize_and_pad
+from phi3v.model.crops import crop_grid
+from phi3v.model.image_processing import resize_and_pad
 from training.canvas import FRAME, Picture, locate
 from training.tokenizer import CHARACTERS, COLOURS, SHAPES, SPACE, build_vocabulary
 from training.tower import CELLS, GRID, PATCH

@@ -8,26 +8,26 @@ from typing import Any
 
 from PIL import Image
 
-from phi3v.cleaning import clean_answer
 from phi3v.cli.jobs import Job, Plan
 from phi3v.cli.printing import phase_line
-from phi3v.confidence import uncertain_words
-from phi3v.engine import Engine
-from phi3v.formats import format_answer
-from phi3v.loops import cut_loop
+from phi3v.conversation.confidence import uncertain_words
+from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.conversation.repetition import cut_repetition
 from phi3v.request import Chunk, Request
+from phi3v.results.cleaning import clean_answer
+from phi3v.results.formats import format_answer
 from phi3v.tasks import OCR, Task, build_request
 
 Show = Callable[[str], None]
 
 NOTES = {
     "length": "The answer was cut at max_new_tokens: allow more with --max-new-tokens.",
-    "loop": "The network repeated itself and was stopped; the repetition is left out.",
+    "loop": "The model repeated itself and was stopped; the repetition is left out.",
 }
 
 
 def answer_job(
-    job: Job, task: Task, plan: Plan, engine: Engine, compares_pixels: bool, show: Show
+    job: Job, task: Task, plan: Plan, engine: StreamingEngine, compares_pixels: bool, show: Show
 ) -> dict[str, Any]:
     """Answer a job and return its record; show gets the text so far, again and again.
 
@@ -45,7 +45,9 @@ def answer_job(
     return record
 
 
-def write_answer(engine: Engine, request: Request, task: Task, show: Show) -> tuple[str, Chunk]:
+def write_answer(
+    engine: StreamingEngine, request: Request, task: Task, show: Show
+) -> tuple[str, Chunk]:
     """The whole text of an answer and its last chunk."""
     text, last = "", Chunk("")
     with phase_line() as show_phase, closing(engine.stream(request)) as chunks:
@@ -62,7 +64,7 @@ def format_record(text: str, last: Chunk, task: Task, plan: Plan) -> dict[str, A
     statistics = last.statistics
     assert statistics is not None, "a stream ends with its statistics"
     if statistics.finish_reason == "loop":
-        text = cut_loop(text)
+        text = cut_repetition(text)
     record: dict[str, Any] = {"text": text.strip(), "format": plan.output_format}
     if task is OCR:
         formatted = format_answer(text, plan.output_format)
@@ -98,7 +100,7 @@ def find_uncertain(text: str, shown: str, last: Chunk, threshold: float) -> list
 
 def compare_pixels(number: int, first: Image.Image, second: Image.Image) -> dict[str, Any]:
     """What the pixels of picture `number` and the next say; boxes are in pixels of the first."""
-    from phi3v.difference import compare_pictures
+    from phi3v.comparison.difference import compare_pictures
 
     found = compare_pictures(first, second)
     scale = first.width / found.first.width

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from phi3v.formats import FORMATS
+from phi3v.results.formats import FORMATS
 from phi3v.tasks import COMPARE, DESCRIBE, DETAILS, OCR, TASKS, Task, presets_of
 
 COMMANDS: Final = {task.name: task for task in TASKS}
@@ -84,13 +84,13 @@ def add_task_flags(parser: argparse.ArgumentParser, task: Task) -> None:
         parser.add_argument(
             "--no-pixels",
             action="store_true",
-            help="ask the network only; do not compare the pixels too",
+            help="ask the model only; do not compare the pixels too",
         )
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Which network answers, and how."""
-    group = parser.add_argument_group("network")
+    group = parser.add_argument_group("model")
     group.add_argument("--model", help="auto, embedded, a folder, or an id on Hugging Face")
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--dtype", help="auto, bfloat16, float16, float32")

@@ -11,8 +11,8 @@ from phi3v.cli.answers import answer_job
 from phi3v.cli.jobs import Job, Plan, find_jobs
 from phi3v.cli.printing import Printer, note
 from phi3v.cli.results import ResultsFile
-from phi3v.documents import Problem
-from phi3v.engine import Engine
+from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.documents.pages import Problem
 from phi3v.request import RequestError
 from phi3v.tasks import COMPARE, Task
 
@@ -36,7 +36,7 @@ def run_batch(
     flags: Namespace,
     task: Task,
     plan: Plan,
-    engine: Engine,
+    engine: StreamingEngine,
     found: tuple[list[Job], list[Problem]],
     printer: Printer,
 ) -> Tally:
@@ -59,7 +59,7 @@ def run_job(
     flags: Namespace,
     task: Task,
     plan: Plan,
-    engine: Engine,
+    engine: StreamingEngine,
     printer: Printer,
     results: ResultsFile | None,
     tally: Tally,

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from phi3v.cli.printing import disarm, phase_line
-from phi3v.documents import Problem, find_pages
-from phi3v.engine import Engine
+from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.documents.pages import Problem, find_pages
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 
 HELP = """\
@@ -21,7 +21,7 @@ Write a question and press Enter; Ctrl-C stops an answer, Ctrl-D or /quit ends.
 
 
 def chat(
-    engine: Engine,
+    engine: StreamingEngine,
     images: Sequence[Image.Image],
     sampling: Sampling,
     num_crops: int | None,
@@ -62,7 +62,7 @@ def read_line(is_terminal: bool) -> str | None:
         return None
 
 
-def say(engine: Engine, request: Request) -> str:
+def say(engine: StreamingEngine, request: Request) -> str:
     """Print an answer as it comes; Ctrl-C ends it. Returns what was said."""
     text = ""
     try:
@@ -89,9 +89,9 @@ def open_all(source: str) -> tuple[Image.Image, ...]:
     return tuple(images)
 
 
-def save(request: Request, engine: Engine, revision: str, name: str) -> None:
+def save(request: Request, engine: StreamingEngine, revision: str, name: str) -> None:
     """Write the conversation to a file. Raises RequestError."""
-    from phi3v.export import Conversation, save_conversation
+    from phi3v.results.conversation_file import Conversation, save_conversation
 
     if not name:
         raise RequestError("/save needs a file's name behind it, such as talk.zip.")

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phi3v.documents import Page, Problem, find_pages
-from phi3v.formats import OutputFormat
+from phi3v.documents.pages import Page, Problem, find_pages
 from phi3v.request import Sampling
+from phi3v.results.formats import OutputFormat
 from phi3v.tasks import COMPARE, Task
 
 # More than a person asks of one command, and each takes some hundred bytes until its turn comes.

@@ -13,7 +13,7 @@ from phi3v.tasks import DESCRIBE, DETAILS, OCR, Preset, Task, find_preset
 if TYPE_CHECKING:
     from phi3v.cli.jobs import Plan
     from phi3v.cli.printing import Printer
-    from phi3v.engine import Engine
+    from phi3v.inference import Engine
     from phi3v.settings import Settings
 
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -63,7 +63,7 @@ def run(flags: Namespace, task: Task) -> int:
 def talk(flags: Namespace) -> int:
     """Chat until its end."""
     from phi3v.cli.chat import chat
-    from phi3v.documents import Problem, find_pages
+    from phi3v.documents.pages import Problem, find_pages
 
     settings = read_flags(flags)
     sampling = read_sampling(flags, settings)
@@ -103,8 +103,9 @@ def open_engine(settings: "Settings") -> tuple["Engine", str]:
     """The engine and its checkpoint's revision. Raises RequestError where it cannot be loaded."""
     from transformers.utils import logging
 
-    from phi3v.checkpoint import choose_model, find_checkpoint, find_revision
-    from phi3v.loading import load
+    from phi3v.inference import load
+    from phi3v.inference.checkpoint import choose_model
+    from phi3v.inference.checkpoint_files import find_checkpoint, find_revision
 
     logging.disable_progress_bar()
     name = choose_model(settings.model, settings.device, settings.quantize)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import CLIPVisionConfig, Phi3Config, PreTrainedConfig
+from transformers import AutoConfig, CLIPVisionConfig, Phi3Config, PreTrainedConfig
 
 # The published config.json names the tower "openai/clip-vit-large-patch14-336" without its fields.
 # These are that checkpoint's; the code published with Phi-3-V has them hard-coded too.
@@ -26,7 +26,7 @@ PUBLISHED_IMAGE_TOKEN_ID = 32044
 
 @strict
 class Phi3VConfig(Phi3Config):
-    """Configuration of a Phi-3-V network, read from a published config.json as it is.
+    """Configuration of a Phi-3-V model, read from a published config.json as it is.
 
     vision_config holds CLIPVisionConfig fields; left out, the tower is ViT-L/14 at 336 px.
     image_token_id is the id that stands in every image slot of `input_ids`.
@@ -66,3 +66,6 @@ class Phi3VConfig(Phi3Config):
                 "factor": self.max_position_embeddings / self.original_max_position_embeddings,
             }
         return super().convert_rope_params_to_dict(**kwargs)
+
+
+AutoConfig.register(Phi3VConfig.model_type, Phi3VConfig)

@@ -1,9 +1,8 @@
-"""One new token at a time, with as little work around the arithmetic as its results allow.
+"""Single-token decode step with few operations, bit for bit equal to Phi3Model's forward pass.
 
-A decoder's step is hundreds of small operations, and on a small network, or a fast GPU without
-compiled graphs, starting them takes longer than computing them. Here is the same arithmetic, bit
-for bit, in about half as many operations. Legend: B rows, H heads, L tokens so far, E head width,
-D text width.
+A decode step is hundreds of small operations, and on a small model, or a fast GPU without CUDA
+graphs, launching them takes longer than computing them. This step has about half as many. Legend:
+B batch, T new tokens, H heads, L cached tokens, E head width, D text width.
 """
 
 from collections.abc import Sequence
@@ -15,15 +14,15 @@ from torch.nn import functional
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
-# Tokens by which buffers and tables grow: copying all of them is then rare.
-ROOM = 256
+# Slots by which buffers and tables grow: copying all of them is then rare.
+GROWTH = 256
 
 
 class GrowingLayer(DynamicLayer):
-    """A layer's keys and values in one buffer with room to grow, (B, 2H, room, E).
+    """A layer's keys and values in one buffer with free slots, (B, 2H, slots, E).
 
-    A new token is written into it, while DynamicLayer copies all of them for each new one. `keys`
-    and `values` are views of what is filled.
+    A new token is written into a slot; DynamicLayer copies all keys and values for each. `keys`
+    and `values` are views of the filled slots.
     """
 
     keys: torch.Tensor
@@ -31,7 +30,7 @@ class GrowingLayer(DynamicLayer):
     buffer: torch.Tensor
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Begin with no tokens and no room."""
+        """Allocate an empty buffer."""
         rows, heads, _, width = key_states.shape
         self.dtype, self.device = key_states.dtype, key_states.device
         self.buffer = key_states.new_empty(rows, 2 * heads, 0, width)
@@ -50,17 +49,17 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def append(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with keys and values side by side, (B, 2H, T, E)."""
+        """As update, with keys and values concatenated, (B, 2H, T, E)."""
         self._extend(states.shape[2]).copy_(states)
         return self.keys, self.values
 
     def _extend(self, count: int) -> torch.Tensor:
-        """Take in `count` tokens more; their place, (B, 2H, count, E), is to be filled."""
+        """Reserve `count` slots and return them, (B, 2H, count, E), for the caller to fill."""
         begin = self.keys.shape[2]
         end = begin + count
         if end > self.buffer.shape[2]:
             rows, heads, _, width = self.buffer.shape
-            buffer = self.buffer.new_empty(rows, heads, (end // ROOM + 1) * ROOM, width)
+            buffer = self.buffer.new_empty(rows, heads, (end // GROWTH + 1) * GROWTH, width)
             buffer[:, :, :begin] = self.buffer[:, :, :begin]
             self.buffer = buffer
         self.keys, self.values = self.buffer[:, :, :end].chunk(2, dim=1)
@@ -68,12 +67,9 @@ class GrowingLayer(DynamicLayer):
 
 
 class GrowingCache(Cache):
-    """Keys and values of rows without padding, whose last position is the last one for all.
+    """A KV cache for a batch without padding, with which `generate` decodes by `step`."""
 
-    Generating with it takes the short way of `step` wherever that gives the same.
-    """
-
-    # Whether its keys were made with the long RoPE factors although they may be few.
+    # True if its keys were made with the long RoPE factors, however few they are.
     is_long = False
 
     def __init__(self) -> None:
@@ -82,30 +78,30 @@ class GrowingCache(Cache):
         self._is_rotation_long = False
 
     def step(self, model: Any, input_ids: torch.Tensor) -> torch.Tensor:
-        """Run a Phi3Model over one more token, ids (B, 1), and append it: (B, 1, D)."""
+        """Run a Phi3Model over one more token, ids (B, 1), and append it; return (B, 1, D)."""
         cos, sin = self._find_rotation(model)
         position = self.get_seq_length()
         rotation = cos[position : position + 1], sin[position : position + 1]
         return step(model, input_ids, self.layers, rotation)
 
     def flush(self) -> None:
-        """Bring all tokens into the layers, where they are already."""
+        """Copy pending tokens into the layers; here there are none."""
 
     def _find_rotation(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
         position, limit = self.get_seq_length(), model.config.original_max_position_embeddings
         is_long = position >= limit
         table = self._rotation
         if table is None or position >= len(table[0]) or self._is_rotation_long != is_long:
-            end = (position // ROOM + 1) * ROOM
+            end = (position // GROWTH + 1) * GROWTH
             table = rotation_table(model, end if is_long else min(end, limit))
             self._rotation, self._is_rotation_long = table, is_long
         return table
 
 
 def rotation_table(model: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and signed sine, (length, E) each, of a Phi3Model's first positions.
+    """Return cosine and signed sine, (length, E) each, of a Phi3Model's first positions.
 
-    They are by its own rotary_emb, which chooses the RoPE factors by the last position.
+    Its own rotary_emb computes them, and chooses the RoPE factors by the last position.
     """
     like = model.embed_tokens.weight
     cos, sin = model.rotary_emb(like, torch.arange(length, device=like.device)[None])
@@ -115,7 +111,7 @@ def rotation_table(model: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def can_step(model: Any, input_ids: torch.Tensor, cache: Any) -> bool:
-    """Whether `step` computes what the whole network would."""
+    """True if `step` gives what the model's forward pass would."""
     if input_ids.shape[1] != 1 or not isinstance(cache, GrowingCache):
         return False
     config = model.config
@@ -135,16 +131,16 @@ def step(
     rotation: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Run a Phi3Model over one more token, ids (B, 1), and append it to layers: (B, 1, D).
+    """Run a Phi3Model over one more token, ids (B, 1), and append it to layers; return (B, 1, D).
 
-    rotation is the token's cosine and signed sine, (1, E) each. mask, (1, 1, 1, L), says where
-    keys are; None: everywhere.
+    rotation is the token's cosine and signed sine, (1, E) each. mask, (1, 1, 1, L), is True for
+    filled slots; None if all are.
     """
     hidden_states = model.embed_tokens(input_ids)  # (B, 1, D)
-    for layer, kept in zip(model.layers, layers, strict=True):
+    for layer, cache_layer in zip(model.layers, layers, strict=True):
         attention = layer.self_attn
         states = project(attention.qkv_proj, normalize(layer.input_layernorm, hidden_states))
-        attended = attend(attention, states, kept, *rotation, mask)  # (B, 1, D)
+        attended = attend(attention, states, cache_layer, *rotation, mask)  # (B, 1, D)
         hidden_states = hidden_states + project(attention.o_proj, attended)
         mlp = layer.mlp
         opened = project(mlp.gate_up_proj, normalize(layer.post_attention_layernorm, hidden_states))
@@ -156,19 +152,18 @@ def step(
 def attend(
     attention: Any,
     states: torch.Tensor,
-    kept: Any,
+    cache_layer: Any,
     cos: torch.Tensor,
     sin: torch.Tensor,
     mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    """One token's attention to itself and all before it: (B, 1, 3HE) -> (B, 1, HE)."""
+    """One token's attention to itself and all tokens before it: (B, 1, 3HE) -> (B, 1, HE)."""
     rows, width = len(states), attention.head_dim
     states = states.view(rows, -1, 1, width)  # (B, 3H, 1, E)
     heads = states.shape[1] // 3
-    turning = states[:, : 2 * heads]  # queries and keys
-    turned = turning * cos + turning.roll(width // 2, dims=-1) * sin
-    turning.copy_(turned)
-    keys, values = kept.append(states[:, heads:])
+    rotated = states[:, : 2 * heads]  # queries and keys
+    rotated.copy_(rotated * cos + rotated.roll(width // 2, dims=-1) * sin)
+    keys, values = cache_layer.append(states[:, heads:])
     attended = functional.scaled_dot_product_attention(
         states[:, :heads], keys, values, mask, scale=attention.scaling
     )  # (B, H, 1, E)
@@ -178,7 +173,7 @@ def attend(
 def normalize(norm: Any, hidden_states: torch.Tensor) -> torch.Tensor:
     """Apply a Phi3RMSNorm: in float32, rounded before the weight, as it does.
 
-    rms_norm itself computes narrower types in float32, and only the widest one not.
+    rms_norm computes narrower types in float32 by itself; float64 it would not.
     """
     shape, dtype = hidden_states.shape[-1:], hidden_states.dtype
     narrow = hidden_states.float() if dtype == torch.float64 else hidden_states
@@ -187,10 +182,10 @@ def normalize(norm: Any, hidden_states: torch.Tensor) -> torch.Tensor:
 
 
 def project(linear: nn.Module, states: torch.Tensor) -> torch.Tensor:
-    """Apply a Linear to one token of B rows, (B, 1, D).
+    """Apply a Linear to one token, (B, 1, D).
 
-    In bfloat16 on a CPU a matrix times a vector has the same bits as the product of matrices that
-    Linear computes, without the work that makes such products ready for the matrix units.
+    In bfloat16 on a CPU a matrix-vector product gives the same bits as the matrix product of
+    Linear, without the packing that the matrix units need.
     """
     is_vector = len(states) == 1 and states.device.type == "cpu" and states.dtype == torch.bfloat16
     if is_vector and type(linear) is nn.Linear and linear.bias is None:

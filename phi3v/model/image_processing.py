@@ -1,6 +1,6 @@
 """From PIL images to 336 x 336 crops, bit for bit as the published preprocessing makes them.
 
-Knows pixels, nothing of tokens' ids or of the network. Legend: N images, K = num_crops,
+Knows pixels; knows nothing of token ids or the model. Legend: N images, K = num_crops,
 H and W height and width of the resized and padded image, both multiples of 336.
 """
 
@@ -10,58 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BaseImageProcessor, BatchFeature
+from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-CROP_SIZE = 336  # pixels; the vision tower's input
-# 14 px patches give 24 x 24 per crop; 2 x 2 of them become one token: 12 x 12 tokens per crop.
-TOKENS_PER_SIDE = 12
+from .configuration import Phi3VConfig
+from .crops import CROP_SIZE, fit_within_crops
+
 WHITE = (255, 255, 255)
-
-
-def count_image_tokens(rows: int, columns: int) -> int:
-    """Tokens of an image cut into rows x columns crops, the global crop and separators included.
-
-    Every row of tokens ends with a newline, and one separator stands before the global crop:
-    1 x 1 gives 313, 3 x 4 gives 1,921, 16 x 1 gives 2,653.
-    """
-    sub_crops = rows * TOKENS_PER_SIDE * (columns * TOKENS_PER_SIDE + 1)
-    global_crop = TOKENS_PER_SIDE * (TOKENS_PER_SIDE + 1)
-    return sub_crops + 1 + global_crop
-
-
-def fit_within_crops(width: int, height: int, num_crops: int) -> tuple[int, int]:
-    """The size (width, height) an image is resized to, before padding, to fill num_crops crops.
-
-    The longer side becomes 336 * s for the largest s whose grid still holds at most num_crops.
-    Raises ValueError for an empty image, one more elongated than 336 * num_crops, or num_crops < 1.
-    """
-    if num_crops < 1:
-        raise ValueError(f"num_crops is {num_crops}; it must be at least 1.")
-    if width < 1 or height < 1:
-        raise ValueError(f"The image is {width} x {height} pixels; both sides must be at least 1.")
-    if width < height:
-        fitted_height, fitted_width = fit_within_crops(height, width, num_crops)
-        return fitted_width, fitted_height
-    ratio = width / height
-    scale = 1
-    while (scale + 1) * math.ceil((scale + 1) / ratio) <= num_crops:
-        scale += 1
-    fitted_width = CROP_SIZE * scale
-    fitted_height = int(fitted_width / ratio)
-    if fitted_height < 1:
-        raise ValueError(
-            f"The image is {width} x {height} pixels: one side is {ratio:.0f} times the other, and "
-            f"at num_crops {num_crops} the limit is {CROP_SIZE * num_crops}. "
-            "Cut it into shorter pieces."
-        )
-    return fitted_width, fitted_height
-
-
-def crop_grid(width: int, height: int, num_crops: int) -> tuple[int, int]:
-    """The grid (rows, columns) of crops for an image of this size. Raises as fit_within_crops."""
-    fitted_width, fitted_height = fit_within_crops(width, height, num_crops)
-    return math.ceil(fitted_height / CROP_SIZE), math.ceil(fitted_width / CROP_SIZE)
 
 
 def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
@@ -182,3 +137,10 @@ class Phi3VImageProcessor(BaseImageProcessor):
             size[:] = torch.tensor([padded.height, padded.width])
         data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
         return BatchFeature(data, tensor_type=return_tensors)
+
+
+AutoImageProcessor.register(
+    Phi3VConfig,
+    # One class on both names: it needs no torchvision, whichever backend is asked for.
+    image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},
+)

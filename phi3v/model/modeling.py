@@ -1,4 +1,4 @@
-"""The network of Phi-3-V: transformers' Phi3 decoder and CLIP vision tower, and what joins them.
+"""The Phi-3-V model: transformers' Phi3 decoder and CLIP vision tower, and what joins them.
 
 Module names are the published checkpoint's. Legend: B batch, T tokens, N images, M crops that hold
 a picture, K = num_crops, P patches per side of a crop (24), S tokens per side (12), C vision
@@ -9,7 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import CLIPVisionModel, Phi3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    CLIPVisionModel,
+    Phi3ForCausalLM,
+)
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
     BaseModelOutputWithPooling,
@@ -48,8 +53,8 @@ class Phi3VImageEmbedding(nn.Module):
     def encode_crops(self, crops: torch.Tensor) -> torch.Tensor:
         """Patch features of crops, (M, 3, 336, 336) -> (M, P*P, C).
 
-        They are the states before the tower's last layer, without class token and final norm; so
-        the last layer, present in the checkpoint, never runs.
+        These are the tower's states before its last layer, without class token and final norm: the
+        last layer, present in the checkpoint, never runs.
         """
         tower: Any = self.img_processor["vision_model"]
         hidden_states = tower.pre_layrnorm(tower.embeddings(crops))  # (M, 1 + P*P, C)
@@ -130,8 +135,8 @@ class Phi3VModel(Phi3Model):
     ) -> torch.Tensor:
         """Embed (B, T) ids, writing the images' features over the slots in order: (B, T, D).
 
-        is_continued says that the ids are the end of a text whose beginning is in a cache; then
-        the last features are theirs. Raises ValueError where slots and features differ in number.
+        With is_continued the ids continue a cached prefix, and the last features are theirs.
+        Raises ValueError where slots and features differ in number.
         """
         embeddings = self.embed_tokens(input_ids)
         slots = input_ids == self.config.image_token_id  # (B, T)
@@ -156,8 +161,8 @@ class Phi3VModel(Phi3Model):
     ) -> BaseModelOutputWithPast:
         """Run the decoder over ids (B, T) with images, as pixels or as encoded features.
 
-        mm_encoder_outputs={"image": get_image_features(...)} stands for pixels that were encoded
-        before. All else is Phi3Model's.
+        mm_encoder_outputs={"image": get_image_features(...)} replaces pixels that were encoded
+        before. The other arguments are Phi3Model's.
         """
         image = (mm_encoder_outputs or {}).get("image")
         if image is None and pixel_values is not None:
@@ -180,7 +185,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
 
     config_class = Phi3VConfig
     input_modalities = ("image", "text")
-    # Some saved copies hold the text embedding a second time, and CLIP's buffer of positions.
+    # Some saved copies have the text embedding a second time, and CLIP's position buffer.
     _keys_to_ignore_on_load_unexpected = [
         r"vision_embed_tokens\.wte\.weight",
         r"embeddings\.position_ids",
@@ -217,7 +222,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
             raise ValueError(f"The checkpoint does not fit Phi-3-V. {'; '.join(problems)}")
         return (model, info) if wants_info else model
 
-    def forward(  # the named arguments are the signature by which generate knows what to pass
+    def forward(  # generate reads from this signature which arguments to pass
         self,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
@@ -260,19 +265,19 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         attention_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """As for every decoder, but recompute once where the text outgrows the short RoPE factors.
+        """As for every decoder, but recompute once when the text outgrows the short RoPE factors.
 
-        Keys made with the short factors do not fit queries made with the long ones, so the cache
-        is emptied and the whole text goes through again, images included.
+        Keys made with the short factors do not fit queries made with the long ones: the cache is
+        reset and the whole text runs again, images included.
         """
         if self._outgrows_short_factors(input_ids, past_key_values, attention_mask):
             past_key_values.reset()
             kwargs["next_sequence_length"] = None
-            kwargs["is_first_iteration"] = True  # or the images would be left out
+            kwargs["is_first_iteration"] = True  # else the images would be dropped
         elif not kwargs.get("is_first_iteration") and isinstance(past_key_values, GrowingCache):
-            # No row is padded: the last id and the cache say everything.
+            # Without padding, the last id and the cache are enough.
             return {"input_ids": input_ids[:, -1:], "past_key_values": past_key_values}
-        # Phi3ForCausalLM's own version of this drops the cache, but the images with it.
+        # Phi3ForCausalLM's own version drops the cache there, and the images with it.
         return super(Phi3ForCausalLM, self).prepare_inputs_for_generation(
             input_ids,
             past_key_values=past_key_values,
@@ -297,3 +302,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         if attention_mask is not None and attention_mask.ndim == 2:
             padding = total - int(attention_mask.sum(dim=1).max())
         return cached - padding <= limit < total - padding
+
+
+AutoModelForCausalLM.register(Phi3VConfig, Phi3VForCausalLM)
+AutoModelForImageTextToText.register(Phi3VConfig, Phi3VForCausalLM)

@@ -9,9 +9,11 @@ from itertools import islice
 from typing import Any
 
 from PIL import Image
-from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
+from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
-from .image_processing import CROP_SIZE, Phi3VImageProcessor, count_image_tokens, crop_grid
+from .configuration import Phi3VConfig
+from .crops import CROP_SIZE, count_image_tokens, crop_grid
+from .image_processing import Phi3VImageProcessor
 
 IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
 IMAGE_TOKEN = "<|image|>"
@@ -20,7 +22,7 @@ Images = Image.Image | list[Image.Image] | list[list[Image.Image]] | None
 
 
 class Phi3VProcessor(ProcessorMixin):
-    """Turns prompts and images into the network's inputs.
+    """Turns prompts and images into the model's inputs.
 
     A prompt names its images by the tags `<|image_1|>` ... `<|image_n|>`, in any order.
     """
@@ -97,7 +99,7 @@ class Phi3VProcessor(ProcessorMixin):
         """Token ids of one prompt; grids are the crop grids (rows, columns) of its tags in order.
 
         The text is cut at the tags and every piece, also an empty one, is tokenized on its own
-        with its own BOS: so the published processor does it, and so the network was trained.
+        with its own BOS: as the published processor does it, and as the model was trained.
         """
         first, *chunks = IMAGE_TAG.split(text)[::2]
         input_ids = self.tokenizer(first).input_ids
@@ -158,3 +160,6 @@ def share_images(images: Images, tags_per_text: list[int]) -> list[list[Image.Im
             "give each prompt one image for each of its tags."
         )
     return shared
+
+
+AutoProcessor.register(Phi3VConfig, Phi3VProcessor)

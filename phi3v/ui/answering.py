@@ -5,20 +5,20 @@ The one place where the page meets the engine and where its errors become words 
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
-from phi3v.engine import SIGN_OF_LIFE_INTERVAL
-from phi3v.images import measure_image, open_image
-from phi3v.line import Line
-from phi3v.loops import cut_loop
+from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, StreamingEngine
+from phi3v.conversation.repetition import cut_repetition
+from phi3v.documents import measure_image, open_image
+from phi3v.inference.background_loading import LoadingEngine
+from phi3v.inference.request_queue import RequestQueue
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
-from phi3v.starting import StartingEngine
-from phi3v.text import Text
+from phi3v.translatable import Text
 from phi3v.ui import words
-from phi3v.ui.languages import Language, read_language, translate
+from phi3v.ui.i18n.languages import Language, read_language, translate
 from phi3v.ui.notices import refusal
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ SHOW_INTERVAL = 0.05
 # What the line of figures says before there are any.
 PHASES = {
     "loading": words.LOADING,
-    "waiting": words.WAITING_PLACE,
+    "waiting": words.WAITING_POSITION,
     "preparing": words.OPENING_IMAGE,
     "encoding": words.READING_IMAGE,
     "prefill": words.READING_QUESTION,
@@ -60,28 +60,7 @@ class Written:
     finish_reason: FinishReason | None = None
 
 
-class StreamingEngine(Protocol):
-    """What the page asks of an engine; phi3v.engine.Engine is one."""
-
-    name: str
-
-    @property
-    def device(self) -> Any:
-        """Where it computes."""
-
-    @property
-    def dtype(self) -> Any:
-        """In which number format."""
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether it is the small network that comes with the app."""
-
-    def stream(self, request: Request) -> Iterator[Chunk]:
-        """Answer a request."""
-
-
-def make_stream(engine: StreamingEngine | StartingEngine, on_gpu: OnGpu | None) -> Stream:
+def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -> Stream:
     """Build the function that answers a request; what it takes and gives can be pickled.
 
     A Space runs it in a process of its own, which does not know who asks, and from which no
@@ -111,23 +90,24 @@ def wait_for_gpu(lent: Callable[[Request, Language], Generator[Chunk, None, None
 
     Its pictures are read here, so that no lent second is spent on it.
     """
-    line: Line[object] = Line()
+    queue: RequestQueue[object] = RequestQueue()
 
     def stream(request: Request) -> Generator[Chunk, None, None]:
         ticket, language = object(), read_language()
         try:
             check_pictures(request)
-            line.join(ticket)
-            while (place := line.place(ticket))[0] > 1:
+            queue.put(ticket)
+            while (position := queue.position(ticket))[0] > 1:
                 # The first is being answered, and waits no more.
-                yield Chunk("", phase="waiting", number=place[0] - 1, total=place[1] - 1)
-                time.sleep(SIGN_OF_LIFE_INTERVAL)
+                number, total = position[0] - 1, position[1] - 1
+                yield Chunk("", phase="waiting", number=number, total=total)
+                time.sleep(HEARTBEAT_INTERVAL)
             with closing(lent(open_pictures(request), language)) as chunks:
                 yield from chunks
         except RequestError as error:
             raise refusal(error.text, language) from error
         finally:
-            line.leave(ticket)
+            queue.remove(ticket)
 
     return stream
 
@@ -183,7 +163,7 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
                 first = now - begun
             if chunk.statistics is not None:
                 reason = chunk.statistics.finish_reason
-                whole = cut_loop(text) if reason == "loop" else text
+                whole = cut_repetition(text) if reason == "loop" else text
                 yield Written(whole, describe_figures(chunk.statistics), chunk.tokens, reason)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now

@@ -4,7 +4,7 @@ from typing import Literal
 
 from phi3v.tasks import DETAILS
 from phi3v.ui import words
-from phi3v.ui.languages import translate
+from phi3v.ui.i18n.languages import translate
 
 
 def name_details(num_crops: Literal["auto"] | int) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from html import escape
 import gradio as gr
 
 from phi3v.ui import words
-from phi3v.ui.languages import Language, translate
+from phi3v.ui.i18n.languages import Language, translate
 
 
 def warn(text: str) -> None:

@@ -7,26 +7,27 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import RequestError
 from phi3v.settings import Settings
-from phi3v.starting import StartingEngine
 from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
-from phi3v.text import Text
+from phi3v.translatable import Text
 from phi3v.ui import words
-from phi3v.ui.addresses import guard_addresses
-from phi3v.ui.answering import OnGpu, Stream, StreamingEngine, make_stream
-from phi3v.ui.endpoints import add_endpoints
-from phi3v.ui.estimating import connect_estimate
-from phi3v.ui.events import connect
-from phi3v.ui.languages import find_languages, translate
-from phi3v.ui.layout import CSS, HEAD, lay_out_tab
-from phi3v.ui.localizing import CSS as DIRECTIONS
-from phi3v.ui.localizing import Localizing, lay_out_switch
-from phi3v.ui.pictures import follow_pictures_after
-from phi3v.ui.presets import connect_presets
-from phi3v.ui.reading_events import connect_reading
-from phi3v.ui.reading_view import lay_out_reading
-from phi3v.ui.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.answering import OnGpu, Stream, make_stream
+from phi3v.ui.api.addresses import guard_addresses
+from phi3v.ui.api.endpoints import add_endpoints
+from phi3v.ui.chat.estimating import connect_estimate
+from phi3v.ui.chat.events import connect
+from phi3v.ui.chat.layout import CSS, HEAD, lay_out_tab
+from phi3v.ui.chat.pictures import follow_pictures_after
+from phi3v.ui.chat.presets import connect_presets
+from phi3v.ui.chat.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.i18n.languages import find_languages, translate
+from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
+from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
+from phi3v.ui.ocr.events import connect_reading
+from phi3v.ui.ocr.layout import lay_out_reading
 from phi3v.ui.wiring import AT_ONCE, MOST_IN_LINE
 
 # Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
@@ -40,7 +41,7 @@ START_INTERVAL = 1
 
 
 def build_page(
-    engine: StreamingEngine | StartingEngine, settings: Settings, on_gpu: OnGpu | None = None
+    engine: StreamingEngine | LoadingEngine, settings: Settings, on_gpu: OnGpu | None = None
 ) -> gr.Blocks:
     """Build the page; launch it with launch_options.
 
@@ -73,7 +74,7 @@ def build_page(
 
 
 def add_conversation(
-    engine: StreamingEngine | StartingEngine,
+    engine: StreamingEngine | LoadingEngine,
     task: Task,
     stream: Stream,
     settings: Settings,
@@ -143,26 +144,26 @@ def make_theme() -> gr.themes.Base:
 
 
 def follow_start(
-    page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine | StartingEngine
+    page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine | LoadingEngine
 ) -> None:
     """Say who answers, and keep it true while the network is being loaded, and once it is."""
     timer = gr.Timer(START_INTERVAL)
 
     def show() -> tuple[str, gr.Timer]:
         # before the note is written: none is left behind
-        is_starting = isinstance(engine, StartingEngine) and engine.is_starting
-        return note_start(engine), gr.Timer(active=is_starting)
+        is_loading = isinstance(engine, LoadingEngine) and engine.is_loading
+        return note_start(engine), gr.Timer(active=is_loading)
 
     for event in (page.load, timer.tick):
         event(show, None, [note, timer], **AT_ONCE)
 
 
-def note_start(engine: StreamingEngine | StartingEngine) -> str:
+def note_start(engine: StreamingEngine | LoadingEngine) -> str:
     """Which network answers, or that it does not yet, or why it never will."""
-    if not isinstance(engine, StartingEngine):
+    if not isinstance(engine, LoadingEngine):
         return note_model(engine)
     name = hide_folder(engine.name)
-    if engine.is_starting:
+    if engine.is_loading:
         return translate(Text(words.LOADING_NOTE, name=name))
     if engine.engine is None:
         error = engine.error

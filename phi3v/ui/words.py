@@ -1,11 +1,11 @@
-"""What the page says, in English; see also reading_words, compare_words, and phi3v.tasks.
+"""What the page says, in English; see also ocr_words, compare_words, and phi3v.tasks.
 
 What is fixed is translated where the page is served, what is said in an event where it is said:
-see phi3v.ui.languages.
+see phi3v.ui.i18n.languages.
 """
 
 from phi3v.request import Statistics
-from phi3v.text import Text
+from phi3v.translatable import Text
 
 TITLE = "Phi-3-Vision"
 SUBTITLE = "Ask about your pictures. They are read by this app alone and deleted after an hour."
@@ -40,11 +40,11 @@ WARNING = "Warning"
 NOTE = "Note"
 
 WAITING = "Waiting for its turn…"
-LOADING = "The network is still being loaded; the answer follows by itself…"
+LOADING = "The model is still loading; the answer follows by itself…"
 UNANSWERED = "Not answered; the question is back in its box."
 BUSY = "An answer is being written: stop it first, or wait for its end."
 NOTHING_TO_RETRY = "There is no answer to try again yet: ask something first."
-NOTHING_TO_GO_ON = "There is nothing to go on with: the last answer ended by itself."
+NOTHING_TO_CONTINUE = "There is nothing to continue: the last answer ended by itself."
 NO_ADDRESS = "Type or paste a picture's address first."
 BROKEN = "Something went wrong on this side; it has been written to the log. Try again."
 
@@ -56,10 +56,10 @@ REASONS = {
 }
 
 END_NOTES = {
-    "length": "**The text is cut** at the longest answer allowed: Continue goes on where it ended.",
-    "loop": "**The network repeated itself and was stopped**; the repetition is shown once. If the "
-    "picture really repeats, Continue goes on.",
-    "stopped": "**Stopped** before its end: Continue goes on.",
+    "length": "**The text is cut** at the longest answer allowed: Continue adds the rest.",
+    "loop": "**The model repeated itself and was stopped**; the repetition is shown once. If the "
+    "picture really repeats, Continue adds the rest.",
+    "stopped": "**Stopped** before its end: Continue adds the rest.",
 }
 
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
@@ -67,7 +67,7 @@ LOADING_NOTE = "**{name}** is being loaded; a question asked now is answered onc
 NOT_LOADED_NOTE = "**{name}** could not be loaded: {reason}"
 NOT_LOADED = "the log says why."
 EMBEDDED_NOTE = (
-    "It is the small network that comes with the app, to try everything without a GPU or a "
+    "It is the small model that comes with the app, to try everything without a GPU or a "
     "download: it reads a few lines of plain print, book covers and small tables, finds a chart's "
     "highest bar, describes and counts coloured shapes, and tells two such pictures apart, with "
     "some mistakes. Photos, handwriting and questions of knowledge are beyond it. "
@@ -117,7 +117,7 @@ def peak_memory(size: int) -> Text:
 # What programs are told.
 TURNS = "turns"
 NO_TURNS = "There are no turns: send at least one, with the role user."
-NO_ESTIMATE = "The network is still being loaded, and its sizes are not known: try again soon."
+NO_ESTIMATE = "The model is still loading, and its sizes are not known: try again soon."
 
 
 def bad_turns(place: str, problem: str) -> Text:
@@ -264,7 +264,7 @@ def too_large_to_load(size: int, limit: int) -> Text:
 
 
 # What is going on before the first word.
-WAITING_PLACE = "Waiting for its turn: number {number} of {total} in line…"
+WAITING_POSITION = "Waiting in the queue: position {number} of {total}…"
 OPENING_IMAGE = "Opening image {number} of {total}…"
 READING_IMAGE = "Reading image {number} of {total}…"
 READING_QUESTION = "Reading the question…"

@@ -1,0 +1,40 @@
+"""The engines that are measured: a checkpoint, or random weights of the published sizes."""
+
+import torch
+from transformers import AutoProcessor
+
+from phi3v import Engine, Phi3VConfig, Phi3VForCausalLM, load
+from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
+from phi3v.inference.hardware import choose_device, choose_dtype
+
+REAL_SHAPE = "real-shape"
+
+
+def open_engine(name: str, layers: int, device: str, dtype: str) -> Engine:
+    """The engine of a checkpoint, or of REAL_SHAPE with its decoder cut to some layers."""
+    if name != REAL_SHAPE:
+        return load(name, device, dtype)
+    chosen_device = choose_device(device)
+    return build_real_shape(layers, chosen_device, choose_dtype(chosen_device, dtype)[0])
+
+
+def build_real_shape(layers: int, device: torch.device, dtype: torch.dtype) -> Engine:
+    """An engine with random weights of the published sizes, made on the device.
+
+    Its tokenizer is the embedded checkpoint's; which words they are does not change the work.
+    """
+    processor = AutoProcessor.from_pretrained(EMBEDDED_FOLDER)
+    processor.image_processor.auto_num_crops = [16, 4]
+    config = Phi3VConfig(
+        num_hidden_layers=layers,
+        image_token_id=processor.image_token_id,
+        rope_scaling={"type": "su", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
+    )
+    previous = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            model = Phi3VForCausalLM(config)
+    finally:
+        torch.set_default_dtype(previous)
+    return Engine(model, processor, name=f"{REAL_SHAPE}, {layers} decoder layers")

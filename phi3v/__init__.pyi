@@ -1,0 +1,13 @@
+from .conversation.engine_protocol import GenerationError as GenerationError
+from .inference.engine import Engine as Engine
+from .inference.loading import load as load
+from .model.configuration import Phi3VConfig as Phi3VConfig
+from .model.image_processing import Phi3VImageProcessor as Phi3VImageProcessor
+from .model.modeling import Phi3VForCausalLM as Phi3VForCausalLM
+from .model.processing import Phi3VProcessor as Phi3VProcessor
+from .request import Chunk as Chunk
+from .request import Request as Request
+from .request import RequestError as RequestError
+from .request import Sampling as Sampling
+from .request import Statistics as Statistics
+from .request import Turn as Turn

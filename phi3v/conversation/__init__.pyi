@@ -1,0 +1,11 @@
+from .confidence import rate_words as rate_words
+from .confidence import uncertain_words as uncertain_words
+from .engine_protocol import GenerationError as GenerationError
+from .engine_protocol import SizedEngine as SizedEngine
+from .engine_protocol import StreamingEngine as StreamingEngine
+from .estimate import Estimate as Estimate
+from .estimate import estimate_details as estimate_details
+from .estimate import estimate_request as estimate_request
+from .prompt import build_prompt as build_prompt
+from .repetition import cut_repetition as cut_repetition
+from .repetition import find_loop as find_loop

@@ -1,0 +1,159 @@
+"""From a public web address to a file or a picture, without reaching what is not public.
+
+The one place that fetches what a user names: its size, its time, and every address on the way are
+checked. Knows nothing of the network or the page.
+"""
+
+import asyncio
+import io
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import httpx
+from PIL import Image
+from safehttpx import AsyncSecureTransport
+
+from phi3v.documents.images import open_stream
+from phi3v.request import RequestError
+from phi3v.translatable import Text
+
+MAX_REDIRECTS: Final = 5
+NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+Resolve = Callable[[str], Awaitable[str]]
+
+
+def fetch_image(
+    url: str,
+    *,
+    limit_bytes: int = 20 * 2**20,
+    timeout: float = 20.0,
+    resolve: Resolve | None = None,
+) -> Image.Image:
+    """Download a picture from a public http or https address and open it; see open_image.
+
+    At most limit_bytes are read and at most timeout seconds spent, redirects included; each
+    redirect is checked like the first address. resolve turns a host name into the IP address to
+    connect to; by default only public addresses come out. Raises RequestError.
+    """
+    content, name = fetch_file(url, limit_bytes=limit_bytes, timeout=timeout, resolve=resolve)
+    return open_stream(io.BytesIO(content), name)
+
+
+def fetch_file(
+    url: str,
+    *,
+    limit_bytes: int = 20 * 2**20,
+    timeout: float = 20.0,
+    resolve: Resolve | None = None,
+) -> tuple[bytes, str]:
+    """Download a picture or PDF unopened: its bytes and its name; see fetch_image."""
+    url = url.strip()
+    try:
+        content = asyncio.run(download(url, limit_bytes, timeout, resolve or resolve_public))
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise RequestError(
+            "The address did not deliver a picture within {timeout:g} seconds: try again, or "
+            "download the picture and upload it.",
+            timeout=timeout,
+        ) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise RequestError(
+            "No picture could be loaded from that address: check it in the browser, or download "
+            "the picture and upload it."
+        ) from error
+    return content, Path(httpx.URL(url).path).name or httpx.URL(url).host
+
+
+async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve) -> bytes:
+    """Fetch the bytes behind an address; see fetch_image."""
+    # Unpacking could pass the limit within one step, so nothing packed is asked for.
+    headers = {
+        "Accept": "image/*, application/pdf",
+        "Accept-Encoding": "identity",
+        "User-Agent": "phi3v/0.1",
+    }
+    async with asyncio.timeout(timeout):
+        for _ in range(MAX_REDIRECTS + 1):
+            address = check_address(url)
+            # The connection goes to the IP address that was checked: looking the name up once
+            # more could bring another one. (An explicit transport also ignores proxy variables.)
+            transport = AsyncSecureTransport(await resolve(address.host))
+            async with (
+                httpx.AsyncClient(transport=transport, timeout=timeout) as client,
+                client.stream("GET", address, headers=headers) as response,
+            ):
+                if not response.has_redirect_location:
+                    return await read_body(response, limit_bytes)
+                url = str(address.join(response.headers["location"]))
+    raise RequestError(
+        "The address redirects more than {limit} times: give its target.", limit=MAX_REDIRECTS
+    )
+
+
+def check_address(url: str) -> httpx.URL:
+    """Parse an address and refuse everything but http and https."""
+    address = httpx.URL(url)
+    if address.scheme not in ("http", "https") or not address.host:
+        raise RequestError(
+            "{address} is no web address: give one that starts with http:// or https:// and a "
+            "host's name.",
+            address=url[:60] or Text("Nothing"),
+        )
+    return address
+
+
+async def resolve_public(host: str) -> str:
+    """Look a host name up and return its first public IP address; RequestError if it has none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise RequestError(
+            "There is no host named {host}: check the address.", host=host
+        ) from error
+    for *_, address in found:
+        if is_public(str(address[0])):
+            return str(address[0])
+    raise RequestError(
+        "{host} is not on the public internet, and only public addresses are loaded: download "
+        "the picture and upload it.",
+        host=host,
+    )
+
+
+def is_public(ip: str) -> bool:
+    """True for an address of the public internet, also after taking it out of an IPv6 wrapping."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        teredo = address.teredo[1] if address.teredo else None
+        nat64 = None
+        if address in NAT64:
+            nat64 = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        inner = address.ipv4_mapped or address.sixtofour or teredo or nat64
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast
+
+
+async def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
+    """Read a response up to the limit, measured on what arrives and not on what is announced."""
+    if response.status_code != 200:
+        raise RequestError(
+            "The address answered {code} {reason}: check it in the browser, or download the "
+            "picture and upload it.",
+            code=response.status_code,
+            reason=response.reason_phrase,
+        )
+    content = bytearray()
+    async for piece in response.aiter_raw():
+        content += piece
+        if len(content) > limit_bytes:
+            raise RequestError(
+                "The picture at that address is larger than the limit of {limit:g} MB: download "
+                "it, make it smaller and upload it.",
+                limit=limit_bytes / 2**20,
+            )
+    return bytes(content)

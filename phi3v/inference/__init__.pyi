@@ -1,0 +1,3 @@
+from .background_loading import LoadingEngine as LoadingEngine
+from .engine import Engine as Engine
+from .loading import load as load

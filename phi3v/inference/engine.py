@@ -1,0 +1,309 @@
+"""Answers one request at a time: a background thread generates, the caller reads text as it comes.
+
+Takes model and processor as arguments; knows nothing of pages, flags or files of weights.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import GenerationConfig, StoppingCriteriaList
+
+from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, GenerationError
+from phi3v.conversation.prompt import build_prompt
+from phi3v.conversation.throughput import Throughput
+from phi3v.inference.cancellation import Cancelled, cancel_between_layers
+from phi3v.inference.checkpoint_files import EMBEDDED
+from phi3v.inference.image_preparation import PreparedImage, RequestImages
+from phi3v.inference.memory import (
+    describe_shortage,
+    free_unused,
+    is_shortage,
+    read_peak,
+    reset_peak,
+)
+from phi3v.inference.prefix_cache import PrefixCache
+from phi3v.inference.request_queue import RequestQueue
+from phi3v.inference.streaming import ANSWERING, Answer, AnswerStreamer, Progress
+from phi3v.inference.token_probabilities import TokenProbabilities
+from phi3v.inference.vision_cache import VisionCache, as_encoder_outputs
+from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.model.crops import crop_grid
+from phi3v.model.cuda_graphs import CapturedSteps
+from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
+
+logger = logging.getLogger(__name__)
+
+# Queued requests whose images are opened and cut into crops while another answer is decoded; those
+# behind them hold no pixels. An image takes 23 MB at 16 crops, and 3 bytes a pixel itself.
+PREPARED_AHEAD = 2
+
+# A model of fewer parameters decodes faster on one thread of a CPU: a token's products are done
+# before a second thread has started. Seen with the embedded checkpoint's sizes on two busy cores.
+SMALL_MODEL_PARAMETERS = 50_000_000
+
+# Default size of an engine's caches, in bytes.
+DEFAULT_REUSE_BYTES = 500_000_000
+
+# Vision features of an image at 16 crops are 1,921 tokens of 6 KiB; the KV prefix of as many tokens
+# takes 384 KiB for each (published sizes, two bytes a number). So prefixes get the larger part.
+VISION_CACHE_SHARE = 1 / 8
+
+
+class Engine:
+    """Answers requests with one model, in order of arrival.
+
+    `reuse_bytes` is the size of the caches for vision features and KV prefixes, `replay_bytes` that
+    of the keys and values of captured decode steps (see phi3v.model.cuda_graphs; 0 captures none).
+    new_tokens counts all tokens decoded so far, read or not; threads are what a CPU uses for images
+    and prompts: as many as torch had when the engine was made.
+    """
+
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        processor: Phi3VProcessor,
+        name: str,
+        reuse_bytes: int = DEFAULT_REUSE_BYTES,
+        replay_bytes: int = 0,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.new_tokens = 0
+        self.threads = torch.get_num_threads()
+        self.throughput = Throughput()
+        vision_bytes = int(reuse_bytes * VISION_CACHE_SHARE)
+        self.vision_cache = VisionCache(model, processor, vision_bytes)
+        steps = CapturedSteps(model.model, replay_bytes) if replay_bytes else None
+        self.prefix_cache = PrefixCache(model, processor, reuse_bytes - vision_bytes, steps)
+        self._queue: RequestQueue[Answer] = RequestQueue()
+        self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()
+        # Requests that arrive together open their images in turns, or those would fill the memory.
+        self._opening = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights."""
+        return self.model.dtype
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens that prompt and answer may have together."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def cache_bytes_per_token(self) -> int:
+        """Bytes of keys and values that one token takes in all layers."""
+        config = self.model.config
+        width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+        return int(2 * config.num_hidden_layers * width * self.dtype.itemsize)
+
+    @property
+    def is_embedded(self) -> bool:
+        """True for the embedded checkpoint."""
+        return self.name == EMBEDDED
+
+    def stop_token_ids(self) -> list[int]:
+        """Return the ids that end an answer: of the config, the tokenizer and the chat format."""
+        of_config = self.model.config.eos_token_id
+        tokenizer = self.processor.tokenizer
+        of_chat = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
+        ids = {tokenizer.eos_token_id, *of_chat}
+        return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
+
+    def stream(
+        self, request: Request, stop: threading.Event | None = None
+    ) -> Generator[Chunk, None, None]:
+        """Answer a request: chunks of text, then one chunk with the statistics.
+
+        Chunks without text are heartbeats and tell the phase. Setting `stop` ends the answer within
+        one token, or one layer of the model before the first, with its statistics; closing the
+        iterator ends it without. Raises RequestError before any queueing where the request cannot
+        be answered and later where memory runs out, GenerationError where generation fails.
+        """
+        answer = self._open(request, stop or threading.Event())
+        self._enqueue(answer)
+        try:
+            yield from self._read(answer)
+        finally:
+            answer.abandoned.set()
+            self._queue.remove(answer)
+        if isinstance(answer.error, RequestError):
+            raise answer.error
+        if answer.error is not None:
+            raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
+        statistics = answer.statistics()
+        self.throughput.record(statistics)
+        logger.info("%s", statistics)
+        yield Chunk("", statistics, tokens=answer.tokens())
+
+    def warm_up(self) -> None:
+        """Answer a small question, so that kernels are chosen, compiled and captured."""
+        turns = (Turn("user", "Hello", (Image.new("RGB", (336, 336)),)),)
+        for _ in self.stream(Request(turns, Sampling(max_new_tokens=4), num_crops=1)):
+            pass
+
+    def clear_caches(self) -> None:
+        """Evict all vision features, KV prefixes and captured steps."""
+        self.vision_cache.clear()
+        self.prefix_cache.clear()
+
+    def _open(self, request: Request, stop: threading.Event) -> Answer:
+        requested_at = time.perf_counter()
+        with self._opening:
+            prompt = build_prompt(request, self.processor, self.context_length)
+        sources = [image for turn in request.turns for image in turn.images]
+        prepare = partial(self.vision_cache.prepare, num_crops=prompt.num_crops)
+        images = RequestImages(sources, prompt.images, prepare)
+        grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
+        ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
+        sampling = request.sampling
+        is_random = sampling.temperature > 0
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=is_random,
+            temperature=sampling.temperature if is_random else None,
+            top_p=sampling.top_p if is_random else None,
+            top_k=0 if is_random else None,
+            eos_token_id=self.stop_token_ids(),
+            pad_token_id=self.processor.tokenizer.pad_token_id,
+        )
+        return Answer(
+            replace(prompt, images=()),
+            torch.tensor([ids]),
+            images,
+            config,
+            sampling.seed,
+            AnswerStreamer(self.processor.tokenizer, prompt.answer_ids),
+            stop,
+            requested_at,
+            request.ends_loops,
+            TokenProbabilities() if request.wants_probabilities else None,
+        )
+
+    def _enqueue(self, answer: Answer) -> None:
+        """Queue an answer for the generating thread, which is started if there is none.
+
+        A thread does not survive a fork (a hosted Space forks its workers); in the child a new
+        thread and a new queue take over.
+        """
+        with self._thread_lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._queue = RequestQueue()
+                self._thread = threading.Thread(
+                    target=self._generate_forever, name="phi3v-generate", daemon=True
+                )
+                self._thread.start()
+            self._queue.put(answer)
+        if self._queue.position(answer)[0] > PREPARED_AHEAD:
+            answer.images.close()
+
+    @cached_property
+    def decodes_on_one_thread(self) -> bool:
+        """True if the model is so small that a second CPU thread slows its decoding down."""
+        is_small = self.model.num_parameters() < SMALL_MODEL_PARAMETERS
+        return self.device.type == "cpu" and is_small
+
+    def _generate_forever(self) -> None:
+        while True:
+            answer = self._queue.get()
+            shortage = ""
+            try:
+                self._generate(answer)
+            except Cancelled:
+                pass
+            except Exception as error:  # whatever it is, the reader is told
+                if is_shortage(error):
+                    shortage = str(error)
+                else:
+                    answer.error = error
+            if shortage:  # outside the except block: the error's frames held the memory
+                self.clear_caches()
+                free_unused(self.device)
+                answer.error = RequestError(describe_shortage(shortage, self.device))
+            answer.finished.set()
+            del answer  # or its images would stay in memory until the next request
+
+    def _generate(self, answer: Answer) -> None:
+        answer.started_at = time.perf_counter()
+        torch.set_num_threads(self.threads)  # for images and prompt; see _count_token
+        images = self._take_images(answer)
+        if answer.config.do_sample:
+            torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
+        if self.device.index is not None and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # streams and captures use the current device
+        reset_peak(self.device)
+        with torch.inference_mode(), cancel_between_layers(self.model, answer.raise_if_cancelled):
+            features = self.vision_cache.encode(images, partial(answer.begin, "encoding"))
+            key = self.prefix_cache.make_key(answer.input_ids, images)
+            del images  # their crops are not needed during decoding
+            answer.begin("prefill")
+            cache = self.prefix_cache.find(key)
+            answer.reused_tokens = cache.get_seq_length()
+            input_ids = answer.input_ids.to(self.model.device)
+            sequence = self.model.generate(
+                input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                mm_encoder_outputs=as_encoder_outputs(features),
+                past_key_values=cache,
+                generation_config=answer.config,
+                streamer=answer.streamer,
+                stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
+                **answer.logits_processors(),
+            )
+            new_ids = sequence[0, len(key) :].cpu().numpy()
+            self.prefix_cache.store(np.concatenate([key, new_ids]), cache)
+        answer.peak_memory = read_peak(self.device)
+
+    def _take_images(self, answer: Answer) -> tuple[PreparedImage, ...]:
+        """Return the answer's prepared images, preparing those that no other thread has."""
+        answer.raise_if_cancelled()
+        while answer.images.prepare_next(partial(answer.begin, "preparing")):
+            pass
+        return answer.images.take()
+
+    def _prepare_ahead(self, answer: Answer) -> bool:
+        """Prepare one image of a request that is next in the queue; return whether one was left."""
+        position, _ = self._queue.position(answer)
+        return 0 < position <= PREPARED_AHEAD and answer.images.prepare_next()
+
+    def _count_token(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
+        self.new_tokens += 1
+        if self.decodes_on_one_thread:
+            torch.set_num_threads(1)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+    def _read(self, answer: Answer) -> Iterator[Chunk]:
+        while True:
+            is_idle = not self._prepare_ahead(answer)
+            try:
+                text = answer.streamer.read(timeout=HEARTBEAT_INTERVAL if is_idle else 0)
+            except queue.Empty:
+                # `generate` ends its streamer only when it succeeds
+                if answer.finished.is_set() and answer.streamer.is_empty():
+                    return
+                if answer.stop.is_set() and answer.new_tokens == 0:
+                    return  # no need to wait for its turn, or for a layer's end
+                text = ""
+            progress = answer.progress or Progress("waiting", *self._queue.position(answer))
+            if text:  # it may arrive before the progress is updated
+                progress = ANSWERING
+            yield Chunk(text, phase=progress.phase, number=progress.number, total=progress.total)
+            if answer.streamer.is_ended:
+                return
+            if is_idle:
+                answer.finished.wait(READ_INTERVAL)

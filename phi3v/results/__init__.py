@@ -1,0 +1,5 @@
+"""Answers out: clean text, formats, saved conversations; must not know models or pages."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

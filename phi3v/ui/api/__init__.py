@@ -1,0 +1,1 @@
+"""Endpoints and tools that programs and agents call."""

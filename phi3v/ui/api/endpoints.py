@@ -1,0 +1,264 @@
+"""What programs call: /describe, /ocr, /compare, /chat and /estimate, named and typed for good."""
+
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import gradio as gr
+
+from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.inference.background_loading import LoadingEngine
+from phi3v.request import Request, RequestError, Sampling
+from phi3v.results.cleaning import clean_answer
+from phi3v.results.formats import FORMATS, OutputFormat, format_answer
+from phi3v.settings import Settings
+from phi3v.tasks import (
+    OCR,
+    TASKS,
+    Task,
+    build_request,
+    find_preset,
+    ready_names,
+    word_question,
+)
+from phi3v.ui.answering import Stream, follow_answer, write_answer
+from phi3v.ui.api.mcp_tools import AGENTS_QUEUE, hide_from_agents, make_tool
+from phi3v.ui.api.turns import read_turns
+from phi3v.ui.chat.estimating import describe_estimates, find_engine
+from phi3v.ui.notices import refusal
+from phi3v.ui.wiring import engine_queue
+
+Answering = Callable[..., Generator[str, None, None]]
+AnyEngine = StreamingEngine | LoadingEngine
+
+
+def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None:
+    """Add what programs call to the page; hidden components give it names and types."""
+    for task in TASKS:
+        if task is OCR:
+            formats = gr.Dropdown(list(FORMATS), value="text", label="output_format", visible=False)
+            endpoint = make_ocr_endpoint(engine, stream, settings)
+            add_answering("ocr", endpoint, settings, formats)
+        else:
+            endpoint = make_endpoint(task, engine, stream, settings)
+            add_answering(task.name, endpoint, settings)
+        if settings.mcp:
+            tool = make_tool(task, endpoint, settings)
+            gr.api(tool, api_name=f"{task.name}_by_address", **AGENTS_QUEUE)
+    add_chat(stream, settings)
+    images, prompt, max_new_tokens = make_inputs(settings)
+    gr.Button(visible=False).click(
+        hide_from_agents(make_estimate_endpoint(engine, settings)),
+        [images, prompt, max_new_tokens],
+        gr.JSON(label="estimate", visible=False),
+        api_name="estimate",
+    )
+
+
+def make_inputs(settings: Settings) -> tuple[gr.File, gr.Textbox, gr.Number]:
+    """What every call about pictures takes: images, prompt and max_new_tokens."""
+    return (
+        gr.File(label="images", file_count="multiple", type="filepath", visible=False),
+        gr.Textbox("", label="prompt", visible=False),
+        make_max_new_tokens(settings),
+    )
+
+
+def make_max_new_tokens(settings: Settings) -> gr.Number:
+    """The longest answer of a call."""
+    return gr.Number(
+        settings.max_new_tokens, label="max_new_tokens", precision=0, minimum=1, visible=False
+    )
+
+
+def add_answering(
+    name: str, endpoint: Answering, settings: Settings, *more: gr.components.Component
+) -> None:
+    """Add the endpoint of one task."""
+    gr.Button(visible=False).click(
+        hide_from_agents(endpoint),
+        [*make_inputs(settings), *more],
+        gr.Textbox(label="answer", visible=False),
+        api_name=name,
+        **engine_queue(settings),
+    )
+
+
+def add_chat(stream: Stream, settings: Settings) -> None:
+    """Add the endpoint that takes a whole conversation."""
+    gr.Button(visible=False).click(
+        hide_from_agents(make_chat_endpoint(stream, settings)),
+        [
+            gr.JSON(label="turns", visible=False),
+            gr.File(label="images", file_count="multiple", type="filepath", visible=False),
+            make_max_new_tokens(settings),
+            gr.Number(0.0, label="temperature", visible=False),
+            gr.Number(1.0, label="top_p", visible=False),
+            gr.Number(-1, label="seed", precision=0, visible=False),
+        ],
+        gr.Textbox(label="answer", visible=False),
+        api_name="chat",
+        **engine_queue(settings),
+    )
+
+
+def choose_crops(settings: Settings) -> int | None:
+    """The num_crops of every call: the one the app was started with."""
+    return None if settings.num_crops == "auto" else settings.num_crops
+
+
+@contextmanager
+def told_to_programs() -> Generator[None, None, None]:
+    """Tell the caller what it can correct."""
+    try:
+        yield
+    except RequestError as error:
+        raise refusal(error.text) from error
+
+
+def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Settings) -> Answering:
+    """Build the function behind an endpoint; its signature and docstring are its documentation."""
+
+    def endpoint(
+        images: list[str] | None, prompt: str = "", max_new_tokens: int = settings.max_new_tokens
+    ) -> Generator[str, None, None]:
+        with told_to_programs():
+            request = build_request(
+                task,
+                (),
+                images or [],
+                word_question(task, prompt or "", engine.is_embedded),
+                Sampling(max_new_tokens),
+                choose_crops(settings),
+            )
+        with closing(write_answer(stream, request)) as pieces:
+            for text, _ in pieces:
+                yield text
+
+    least = "two or more" if task.least_images > 1 else "one or more"
+    endpoint.__doc__ = f"""{task.hint}
+
+    Args:
+        images: {least} picture files, numbered from 1 in this order
+        prompt: the question, or the name of a ready one ({ready_names(task)}); empty asks
+            "{task.default_prompt}"
+        max_new_tokens: longest answer, in tokens
+
+    Returns:
+        the answer so far, growing until it is whole
+    """
+    return endpoint
+
+
+def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> Answering:
+    """Build /ocr: the text of pictures, without the network's comments, in a format."""
+
+    def ocr(
+        images: list[str] | None,
+        prompt: str = "",
+        max_new_tokens: int = settings.max_new_tokens,
+        output_format: OutputFormat = "text",
+    ) -> Generator[str, None, None]:
+        # Text is asked for as ever; the other formats have their own words.
+        if not (prompt or "").strip() and output_format != "text":
+            prompt = find_preset(OCR, output_format).wording(engine.is_embedded)
+        with told_to_programs():
+            request = build_request(
+                OCR,
+                (),
+                images or [],
+                prompt or "",
+                Sampling(max_new_tokens),
+                choose_crops(settings),
+            )
+        with closing(follow_answer(stream, request)) as steps:
+            for step in steps:
+                if step.finish_reason is None:
+                    yield clean_answer(step.text, is_whole=False)
+                else:
+                    yield format_answer(step.text, output_format).text
+
+    ocr.__doc__ = f"""The text printed in pictures, without comments around it.
+
+    Args:
+        images: one or more picture files, numbered from 1 in this order
+        prompt: the question; empty asks for the text in the output format
+        max_new_tokens: longest answer, in tokens
+        output_format: one of {", ".join(FORMATS)}: plain text, Markdown (tables as tables), one
+            JSON object of names and values, or CSV (a table's cells)
+
+    Returns:
+        the text so far, growing until it is whole, and then brought to the format; an answer that
+        does not fit the format is given as it is, and nothing where the network read no text
+    """
+    return ocr
+
+
+def make_chat_endpoint(stream: Stream, settings: Settings) -> Answering:
+    """Build /chat: a conversation of several turns."""
+
+    def chat(
+        turns: list[dict[str, Any]],
+        images: list[str] | None = None,
+        max_new_tokens: int = settings.max_new_tokens,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = -1,
+    ) -> Generator[str, None, None]:
+        """Answer the last turn of a conversation about pictures.
+
+        Args:
+            turns: the conversation, a list like [{"role": "user", "text": "What is this?",
+                "images": [1]}, {"role": "assistant", "text": "A circle."}, {"role": "user",
+                "text": "Which colour?"}]. role is user, assistant or system; images, on user turns
+                only, names pictures by their numbers. After an assistant's last turn, that answer
+                is gone on with.
+            images: the picture files, numbered from 1; the turns name each once, in this order
+            max_new_tokens: longest answer, in tokens
+            temperature: 0 takes the likeliest words, up to 2 varies them
+            top_p: the likeliest words that add up to this share are kept; 1 keeps all
+            seed: equal seeds give equal answers; -1 takes another one each time
+
+        Returns:
+            the answer so far, growing until it is whole; of one gone on with, what is new
+        """
+        with told_to_programs():
+            conversation = read_turns(turns, images or [])
+            sampling = Sampling(max_new_tokens, temperature, top_p, None if seed < 0 else seed)
+        is_continued = conversation[-1].role == "assistant"
+        request = Request(conversation, sampling, choose_crops(settings), is_continued)
+        with closing(write_answer(stream, request)) as pieces:
+            for text, _ in pieces:
+                yield text
+
+    return chat
+
+
+def make_estimate_endpoint(
+    engine: AnyEngine, settings: Settings
+) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Build /estimate: what a request would take."""
+
+    def estimate(
+        images: list[str] | None, prompt: str = "", max_new_tokens: int = settings.max_new_tokens
+    ) -> dict[str, dict[str, Any]]:
+        """What a question about pictures would take, at each level of detail; nothing is answered.
+
+        Args:
+            images: picture files, in the order in which they would be sent
+            prompt: the question, which counts with its tokens
+            max_new_tokens: longest answer, in tokens
+
+        Returns:
+            for fast, balanced, fine and auto: num_crops, the pictures (size in pixels, rows and
+            columns of crops, tokens), prompt_tokens, image_tokens, max_new_tokens, context_length,
+            room (tokens left free; below 0 it does not fit), cache_bytes, first_token_seconds and
+            most_seconds (null until the network has answered something), and problem (what to
+            change where it does not fit, else null)
+        """
+        with told_to_programs():
+            return describe_estimates(
+                find_engine(engine), images or [], prompt or "", Sampling(max_new_tokens)
+            )
+
+    return estimate

@@ -1,0 +1,107 @@
+"""What agents call by the Model Context Protocol: describe, ocr and compare, pictures by address.
+
+Gradio makes tools of functions, but cannot hand them lists of files: so the endpoints that take
+files are hidden from agents, and these take web addresses and data: URLs, which are fetched and
+opened within the limits of an upload.
+"""
+
+import base64
+import binascii
+import io
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from PIL import Image
+
+from phi3v.documents.download import fetch_image
+from phi3v.documents.images import open_stream
+from phi3v.request import RequestError
+from phi3v.results.formats import FORMATS, OutputFormat
+from phi3v.settings import Settings
+from phi3v.tasks import Task, ready_names
+from phi3v.ui import words
+from phi3v.ui.notices import refusal
+
+MOST_PICTURES: Final = 16
+# A slow web site must not hold up the line of answers: the engine has its own.
+AGENTS_QUEUE: Final = {"concurrency_id": "agents", "concurrency_limit": 4}
+
+
+def hide_from_agents(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep an endpoint that takes files from the list of tools, and its name free for one."""
+    endpoint.__name__ += "_files"
+    endpoint._mcp_type = "endpoint"  # type: ignore[attr-defined]  # Gradio lists those of "tool"
+    return endpoint
+
+
+def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> Callable[..., str]:
+    """Build a tool of an endpoint; its signature and docstring are all that an agent knows."""
+
+    def answer(images: list[str], *arguments: Any) -> str:
+        try:
+            pictures = open_sent(images, settings.upload_limit_bytes)
+        except RequestError as error:
+            raise refusal(error.text) from error
+        text = ""
+        with closing(endpoint(pictures, *arguments)) as pieces:
+            for piece in pieces:
+                text = piece
+        return text
+
+    def tool(
+        images: list[str], prompt: str = "", max_new_tokens: int = settings.max_new_tokens
+    ) -> str:
+        return answer(images, prompt, max_new_tokens)
+
+    def formatting_tool(
+        images: list[str],
+        prompt: str = "",
+        max_new_tokens: int = settings.max_new_tokens,
+        output_format: OutputFormat = "text",
+    ) -> str:
+        return answer(images, prompt, max_new_tokens, output_format)
+
+    built: Callable[..., str] = formatting_tool if task.is_verbatim else tool
+    least = "two or more" if task.least_images > 1 else "one or more"
+    formats = f"\n        output_format: one of {', '.join(FORMATS)}" if task.is_verbatim else ""
+    ready = "" if task.is_verbatim else f" or the name of a ready one ({ready_names(task)});"
+    built.__name__ = task.name
+    built.__doc__ = f"""{task.hint}
+
+    Args:
+        images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...)
+        prompt: the question, in English;{ready} empty asks "{task.default_prompt}"
+        max_new_tokens: longest answer, in tokens{formats}
+
+    Returns:
+        the answer
+    """
+    return built
+
+
+def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
+    """The pictures that addresses and data URLs name. Raises RequestError."""
+    if len(images) > MOST_PICTURES:
+        raise RequestError(words.too_many(len(images), MOST_PICTURES))
+    return [
+        open_data(image, words.picture_name(number), limit_bytes)
+        if image.startswith("data:")
+        else fetch_image(image, limit_bytes=limit_bytes)
+        for number, image in enumerate(images, 1)
+    ]
+
+
+def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
+    """The picture in a data URL. Raises RequestError."""
+    kind, _, content = url.partition(",")
+    size = len(content) * 3 // 4
+    if size > limit_bytes:
+        raise RequestError(words.too_large(name, size, limit_bytes))
+    try:
+        data = base64.b64decode(content, validate=True)
+    except binascii.Error as error:
+        raise RequestError(words.bad_data_url(name)) from error
+    if not kind.endswith(";base64"):
+        raise RequestError(words.bad_data_url(name))
+    return open_stream(io.BytesIO(data), name)

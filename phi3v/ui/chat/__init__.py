@@ -1,0 +1,1 @@
+"""Chat tabs: the conversation of one session about its pictures."""

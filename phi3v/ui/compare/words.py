@@ -1,0 +1,82 @@
+"""What the page says of how two pictures differ."""
+
+from collections.abc import Sequence
+
+from phi3v.comparison.difference import Difference, Region
+from phi3v.translatable import Text
+
+FIRST = "Left picture"
+SECOND = "Right picture"
+EMPTY = "With two pictures or more, what differs is measured and shown here."
+SAME_TWICE = "The same picture is chosen twice: choose two different ones."
+NOT_COMPARED = "The pictures were not compared. {reason}"
+SLIDER = "Slider over two pictures"
+CHANGES = "What changed"
+
+VERDICTS = {
+    "identical": "**Identical**: {first} and {second} are the same in every pixel.",
+    "re-encoded": "**The same picture, saved anew**: between {first} and {second} only traces of "
+    "another size or compression differ.",
+    "nearly the same": "**Nearly the same**: {first} and {second} differ in {count}.",
+    "different": "**Different pictures**: {first} and {second} have too little in common to mark "
+    "single changes.",
+}
+ONLY_MOVED = "**Nearly the same**: {first} and {second} differ in their position only."
+ONE_PLACE = "one place, boxed on the map"
+PLACES = "{count} places, boxed and numbered on the map"
+MOVED = "{second} was moved, turned or scaled to lie on {first}."
+WHERE = "Where: {places}."
+SIMILARITY = "Structural similarity: {similarity:.2f} (1 is equal)."
+PLACE_NAMES = (
+    ("top left", "top", "top right"),
+    ("left", "centre", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+MOST_PLACES_NAMED = 8
+FURTHER_PLACES = "and {count} more"
+
+
+def slider_label(first: str, second: str) -> Text:
+    """What lies under the two sides of the slider."""
+    return Text("{first} | {second}", first=first, second=second)
+
+
+def changes_label(first: str, second: str) -> Text:
+    """What the map of changes shows."""
+    return Text("What changed: {first} → {second}", first=first, second=second)
+
+
+def describe_difference(difference: Difference, first: str, second: str) -> Text:
+    """Say in words how two pictures differ, and where."""
+    regions = difference.regions
+    count = Text(ONE_PLACE) if len(regions) == 1 else Text(PLACES, count=len(regions))
+    sentence = VERDICTS[difference.verdict]
+    if difference.verdict == "nearly the same" and not regions:
+        sentence = ONLY_MOVED
+    parts = [Text(sentence, first=first, second=second, count=count)]
+    if difference.moved and regions:
+        parts.append(Text(MOVED, first=first, second=second))
+    if regions:
+        width, height = difference.first.size
+        named = [name_place(region, width, height) for region in regions[:MOST_PLACES_NAMED]]
+        if len(regions) > len(named):
+            named.append(Text(FURTHER_PLACES, count=len(regions) - len(named)))
+        parts.append(Text(WHERE, places=join(named, ", ")))
+    if difference.verdict != "identical":
+        parts.append(Text(SIMILARITY, similarity=difference.similarity))
+    return join(parts, " ")
+
+
+def join(texts: Sequence[Text], between: str) -> Text:
+    """Several texts as one."""
+    names = [f"text{number}" for number in range(len(texts))]
+    template = between.join(f"{{{name}}}" for name in names)
+    return Text(template, **dict(zip(names, texts, strict=True)))
+
+
+def name_place(region: Region, width: int, height: int) -> Text:
+    """A region's number and where it lies in a picture of this size."""
+    left, top, right, bottom = region.box
+    column, row = (left + right) * 3 // (2 * width), (top + bottom) * 3 // (2 * height)
+    place = Text(PLACE_NAMES[min(row, 2)][min(column, 2)])
+    return Text("{number} {place}", number=region.number, place=place)

@@ -1,0 +1,1 @@
+"""OCR of documents, page by page."""

@@ -1,0 +1,62 @@
+"""What the page says where documents are read."""
+
+from phi3v.translatable import Text
+
+DOCUMENTS = "Documents"
+FILES = "Pictures and PDFs"
+PAGES = "Pages of the PDFs"
+PAGES_HINT = "1-3,7 or 5-; empty: all"
+FORMAT = "Result as"
+INSTRUCTION = "Instruction (if the usual one does not suit)"
+READ = "Read"
+RESULT = "Result"
+RESULTS = "Results"
+RAW = "Raw"
+UNSURE_WORDS = "Unsure words"
+THRESHOLD = "Mark words below this probability"
+BEING_READ = "Being read"
+PROGRESS = "Pages read"
+SAVE_PAGE = "Save this page"
+SAVE_ALL = "Save all pages (zip)"
+OPENING = "Opening…"
+NO_FILES = "There is nothing to read yet: add pictures or PDFs first."
+READING_ALREADY = "Pages are being read: stop that first, or wait for its end."
+NOTHING_CUT = "This page's text is complete: there is nothing to continue."
+NOT_READ = "not read"
+MARKS = {"length": "cut", "loop": "repeats", "stopped": "stopped"}
+NOT_IN_FORMAT = "**Not in the format asked for:**"
+NO_PROBABILITIES = "How sure the model was is known for complete answers only."
+READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page by page."
+
+
+def page_progress(number: int, total: int, name: str) -> Text:
+    """Which page is being read."""
+    return Text("Page {number} of {total}: {name}", number=number, total=total, name=name)
+
+
+def all_read(total: int, failed: int) -> Text:
+    """How many pages were read and how many could not be."""
+    if not failed:
+        return Text("{done} of {total} pages read.", done=total, total=total)
+    return Text(
+        "{done} of {total} pages read; what could not be is marked in the results.",
+        done=total - failed,
+        total=total,
+    )
+
+
+def partly_read(done: int, total: int) -> Text:
+    """How far the reading came."""
+    return Text("Stopped after {done} of {total} pages.", done=done, total=total)
+
+
+def result_name(number: int, name: str, mark: str) -> Text:
+    """A page in the list of results."""
+    if not mark:
+        return Text("{number}. {name}", number=number, name=name)
+    return Text("{number}. {name} ({mark})", number=number, name=name, mark=Text(mark))
+
+
+def count_unsure(unsure: int, count: int) -> Text:
+    """How many words are marked."""
+    return Text("{unsure} of {count} words are marked.", unsure=unsure, count=count)

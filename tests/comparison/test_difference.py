@@ -1,0 +1,227 @@
+"""Two pictures, told apart by their pixels: verdict, boxes, alignment."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from phi3v.comparison.difference import choose_canvas, compare_pictures, draw_regions, is_same_ratio
+from phi3v.documents.images import open_image
+from phi3v.tasks import EXAMPLES
+
+
+def draw_page(lines: int = 14, seed: int = 0, size: tuple[int, int] = (640, 480)) -> Image.Image:
+    rng = random.Random(seed)
+    page = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(lines):
+        words = ("".join(rng.choice("abcdefghiklmnorstu") for _ in range(6)) for _ in range(7))
+        draw.text((30, 20 + 30 * line), " ".join(words), "black", ImageFont.load_default(20))
+    return page
+
+
+def draw_shapes(seed: int = 0, size: tuple[int, int] = (640, 480)) -> Image.Image:
+    rng = random.Random(seed)
+    picture = Image.new("RGB", size, (235, 230, 210))
+    draw = ImageDraw.Draw(picture)
+    colours = ["red", "green", "blue", "orange", "black", "purple"]
+    for _ in range(9):
+        x, y, r = rng.randrange(40, 560), rng.randrange(40, 400), rng.randrange(25, 60)
+        draw_shape = rng.choice([draw.ellipse, draw.rectangle])
+        draw_shape((x, y, x + r, y + r), rng.choice(colours), "black")
+    return picture
+
+
+def draw_scene(seed: int = 0) -> Image.Image:
+    """Soft random colours, like a photograph."""
+    noise = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), np.uint8)
+    return Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+
+
+def encode(image: Image.Image, quality: int = 60) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+KINDS = {"page": draw_page, "shapes": draw_shapes, "scene": draw_scene}
+kinds = pytest.mark.parametrize("draw", KINDS.values(), ids=KINDS)
+
+
+def is_covered(box, regions, slack=4) -> bool:
+    """Whether the regions together cover a box's area, but for a few pixels at its edge."""
+    area = np.zeros((2000, 2000), bool)
+    for region in regions:
+        left, top, right, bottom = region.box
+        area[max(0, top - slack) : bottom + slack, max(0, left - slack) : right + slack] = True
+    left, top, right, bottom = box
+    return bool(area[top:bottom, left:right].all())
+
+
+@kinds
+def test_the_same_pixels_are_identical(draw):
+    difference = compare_pictures(draw(), draw())
+    assert (difference.verdict, difference.similarity, difference.regions) == ("identical", 1.0, ())
+
+
+def test_a_change_of_colour_alone_lowers_the_similarity():
+    def draw(colour):
+        image = Image.new("RGB", (300, 300), "white")
+        ImageDraw.Draw(image).ellipse((60, 60, 240, 240), fill=colour)
+        return image
+
+    difference = compare_pictures(draw((214, 39, 40)), draw((44, 80, 230)))  # equally bright
+    assert difference.verdict == "nearly the same"
+    assert difference.similarity < 0.9
+
+
+def test_one_changed_pixel_is_not_identical():
+    changed = draw_scene()
+    changed.putpixel((3, 3), (0, 0, 0))
+    assert compare_pictures(draw_scene(), changed).verdict != "identical"
+
+
+@kinds
+@pytest.mark.parametrize("quality", [60, 90])
+def test_another_compression_is_the_same_picture(draw, quality):
+    assert compare_pictures(draw(), encode(draw(), quality)).verdict == "re-encoded"
+
+
+@kinds
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_another_size_is_the_same_picture(draw, scale):
+    image = draw()
+    other = image.resize(
+        (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
+    )
+    difference = compare_pictures(image, other)
+    assert difference.verdict == "re-encoded"
+    assert difference.first.size == difference.second.size == image.size
+
+
+@kinds
+@pytest.mark.parametrize("shift", [(7, 0), (-12, 9)])
+def test_a_shifted_picture_is_aligned_and_nothing_else_is_changed(draw, shift):
+    large = draw().resize((700, 540), Image.Resampling.LANCZOS)
+    first = large.crop((30, 30, 670, 510))
+    second = large.crop((30 + shift[0], 30 + shift[1], 670 + shift[0], 510 + shift[1]))
+    difference = compare_pictures(first, second)
+    assert (difference.verdict, difference.moved) == ("nearly the same", True)
+    assert difference.regions == ()
+
+
+def test_a_turned_scan_is_aligned():
+    page = draw_page(size=(660, 500))
+    turned = page.rotate(2, Image.Resampling.BICUBIC, fillcolor="white")
+    difference = compare_pictures(page, turned)
+    assert (difference.verdict, difference.moved) == ("nearly the same", True)
+
+
+@kinds
+@pytest.mark.parametrize("box", [(300, 200, 360, 260), (40, 30, 70, 50), (500, 380, 620, 460)])
+def test_one_changed_object_is_boxed(draw, box):
+    changed = draw()
+    ImageDraw.Draw(changed).rectangle(box, fill=(255, 0, 160))
+    difference = compare_pictures(draw(), encode(changed, 85))
+    assert difference.verdict == "nearly the same"
+    assert is_covered(box, difference.regions)
+    others = [region for region in difference.regions if not touches(region.box, box)]
+    assert others == []
+
+
+def touches(first, second, slack=12) -> bool:
+    return (
+        first[0] <= second[2] + slack
+        and second[0] <= first[2] + slack
+        and first[1] <= second[3] + slack
+        and second[1] <= first[3] + slack
+    )
+
+
+def test_two_changes_are_numbered_in_reading_order():
+    changed = draw_shapes()
+    draw = ImageDraw.Draw(changed)
+    draw.rectangle((550, 20, 590, 60), fill="white")
+    draw.rectangle((20, 420, 60, 460), fill="black")
+    regions = compare_pictures(draw_shapes(), changed).regions
+    assert [region.number for region in regions] == [1, 2]
+    assert regions[0].box[1] < regions[1].box[1]
+
+
+def test_a_changed_letter_is_found():
+    pages = []
+    for word in ("Total 1,250.00", "Total 1,260.00"):
+        page = draw_page(8)
+        ImageDraw.Draw(page).text((30, 400), word, "black", ImageFont.load_default(20))
+        pages.append(encode(page, 80))
+    difference = compare_pictures(*pages)
+    assert difference.verdict == "nearly the same"
+    assert len(difference.regions) == 1
+    left, top, right, bottom = difference.regions[0].box
+    assert right - left < 40
+    assert 390 < top < bottom < 440
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (draw_page, draw_shapes),
+        (draw_page, draw_scene),
+        (draw_shapes, draw_scene),
+        (draw_page, lambda: draw_page(seed=7)),
+        (draw_shapes, lambda: draw_shapes(seed=7)),
+        (draw_scene, lambda: draw_scene(seed=7)),
+        (draw_shapes, lambda: draw_scene().resize((300, 700))),
+        (lambda: Image.new("RGB", (50, 50), "red"), lambda: Image.new("RGB", (50, 50), "blue")),
+    ],
+)
+def test_unrelated_pictures_are_different(first, second):
+    difference = compare_pictures(first(), second())
+    assert (difference.verdict, difference.regions) == ("different", ())
+    assert difference.first.size == difference.second.size == difference.heat.size
+
+
+@pytest.mark.parametrize("pair", [("shop-open", "shop-closed"), ("circle", "circle-blue")])
+def test_the_examples_are_nearly_the_same(pair):
+    images = [open_image(EXAMPLES / f"{name}.png") for name in pair]
+    difference = compare_pictures(*images)
+    assert difference.verdict == "nearly the same"
+    assert difference.regions
+
+
+@pytest.mark.parametrize("sizes", [((1, 1), (3, 2)), ((2000, 3), (2000, 3)), ((5, 400), (80, 9))])
+def test_odd_sizes_are_compared_too(sizes):
+    images = [
+        Image.new("RGB", size, colour) for size, colour in zip(sizes, ("red", "white"), strict=True)
+    ]
+    assert compare_pictures(*images).verdict == "different"
+
+
+def test_large_pictures_are_compared_on_a_bounded_canvas():
+    assert choose_canvas(Image.new("RGB", (8000, 4000))) == (1024, 512)
+
+
+def test_rounding_to_whole_pixels_keeps_the_shape():
+    assert is_same_ratio((640, 480), (333, 250))
+    assert not is_same_ratio((640, 480), (480, 640))
+
+
+def test_regions_are_drawn_on_a_copy():
+    changed = draw_shapes()
+    ImageDraw.Draw(changed).rectangle((0, 0, 50, 50), fill="white")
+    difference = compare_pictures(draw_shapes(), changed)
+    before = difference.first.tobytes()
+    drawn = draw_regions(difference.first, difference.regions)
+    assert difference.first.tobytes() == before != drawn.tobytes()
+
+
+def test_a_blurred_copy_keeps_its_regions_few():
+    difference = compare_pictures(draw_scene(), draw_scene().filter(ImageFilter.GaussianBlur(1)))
+    assert difference.verdict == "re-encoded"
+
+
+def test_a_brighter_copy_is_nearly_the_same():
+    brighter = Image.eval(draw_scene(), lambda value: min(255, value + 60))
+    assert compare_pictures(draw_scene(), brighter).verdict == "nearly the same"

@@ -1,0 +1,170 @@
+import shutil
+from collections import namedtuple
+
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from phi3v.inference import checkpoint, checkpoint_files, hardware
+from phi3v.request import RequestError
+
+CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
+
+
+def test_a_name_that_is_neither_folder_nor_hub_id_is_refused():
+    with pytest.raises(RequestError, match="no checkpoint folder './nowhere'"):
+        checkpoint_files.find_checkpoint("./nowhere")
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(RequestError, match=r"no \.safetensors file"):
+        checkpoint_files.find_checkpoint(str(tmp_path))
+
+
+def test_a_hub_id_that_is_not_cached_says_so_when_offline(monkeypatch, tmp_path):
+    def unreachable(*args, **kwargs):
+        raise LocalEntryNotFoundError("not here")
+
+    monkeypatch.setattr(checkpoint_files, "snapshot_download", unreachable)
+    with pytest.raises(RequestError, match=r"not in the cache.*8\.3 GB.*--model embedded"):
+        checkpoint_files.find_checkpoint("microsoft/Phi-3-vision-128k-instruct")
+
+
+def test_a_cached_hub_id_is_found_when_offline(monkeypatch, tmp_path):
+    def only_cached(hub_id, local_files_only=False, **kwargs):
+        if local_files_only:
+            return str(tmp_path)
+        raise checkpoint_files.OfflineModeIsEnabled("offline")
+
+    monkeypatch.setattr(checkpoint_files, "snapshot_download", only_cached)
+    assert checkpoint_files.find_checkpoint("microsoft/Phi-3.5-vision-instruct") == tmp_path
+
+
+def test_a_download_larger_than_the_disk_is_refused_with_both_sizes(monkeypatch):
+    file = namedtuple("File", "file_size will_download")
+    listing = [file(10**18, True), file(10**19, False)]
+    monkeypatch.setattr(checkpoint_files, "snapshot_download", lambda *args, **kwargs: listing)
+    with pytest.raises(RequestError, match=r"needs 1000000000\.0 GB on the disk.*GB free"):
+        checkpoint_files.find_checkpoint("microsoft/Phi-3.5-vision-instruct")
+
+
+def test_weights_larger_than_the_memory_are_refused_with_both_sizes(monkeypatch, tiny_checkpoint):
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: 1_000_000)
+    with pytest.raises(RequestError, match=r"need 0\.0 GB as float32 and cpu has 0\.0 GB free"):
+        checkpoint.check_memory(tiny_checkpoint("phi35"), CPU, torch.float32)
+
+
+def test_auto_is_the_embedded_checkpoint_without_an_accelerator():
+    assert checkpoint.choose_model("auto", "cpu") == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("free", "chosen"),
+    [(8 * 10**9, "embedded"), (40 * 10**9, "microsoft/Phi-3-vision-128k-instruct")],
+)
+def test_auto_is_phi_3_vision_where_an_accelerator_has_room(monkeypatch, free, chosen):
+    monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: free)
+    assert checkpoint.choose_model("auto") == chosen
+
+
+def test_a_named_model_is_taken_as_it_is():
+    assert checkpoint.choose_model("some/model") == "some/model"
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float16)]
+)
+def test_cuda_takes_bfloat16_where_the_gpu_has_it(monkeypatch, has_bfloat16, dtype):
+    supported = {"including_emulation": False}
+
+    def is_supported(**kwargs):
+        assert kwargs == supported
+        return has_bfloat16
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert hardware.choose_dtype(CUDA, "auto")[0] == dtype
+
+
+def test_mps_takes_float16_and_says_why():
+    dtype, reason = hardware.choose_dtype(MPS, "auto")
+    assert dtype == torch.float16
+    assert "memory" in reason
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx2": True}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+    ],
+)
+def test_a_cpu_takes_bfloat16_only_with_hardware_for_it(monkeypatch, capabilities, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
+    assert hardware.choose_dtype(CPU, "auto")[0] == dtype
+
+
+def test_a_choice_can_be_overridden():
+    assert hardware.choose_dtype(CPU, "float16") == (torch.float16, "as asked")
+    assert hardware.choose_attention(CPU, torch.float32, "eager") == "eager"
+
+
+@pytest.mark.parametrize(
+    ("is_installed", "attention"), [(True, "flash_attention_2"), (False, "sdpa")]
+)
+def test_flash_attention_is_used_on_cuda_where_it_is_installed(
+    monkeypatch, is_installed, attention
+):
+    monkeypatch.setattr(hardware, "find_spec", lambda name: object() if is_installed else None)
+    assert hardware.choose_attention(CUDA, torch.bfloat16, "auto") == attention
+    assert hardware.choose_attention(CPU, torch.bfloat16, "auto") == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (lambda: hardware.choose_device("gpu7"), "no device 'gpu7'"),
+        (lambda: hardware.choose_dtype(CPU, "int3"), "no dtype 'int3'"),
+        (lambda: hardware.choose_attention(CPU, torch.float32, "best"), "no attention 'best'"),
+        (
+            lambda: hardware.choose_attention(CPU, torch.float32, "flash_attention_2"),
+            "needs a CUDA device",
+        ),
+    ],
+)
+def test_a_choice_that_is_not_possible_here_is_refused(choice, message):
+    with pytest.raises(RequestError, match=message):
+        choice()
+
+
+def test_a_checkpoint_loads_from_a_folder_and_says_how_in_one_line(
+    published, tiny_checkpoint, tmp_path, caplog
+):
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tiny_checkpoint("phi35"), tmp_path, dirs_exist_ok=True)
+    with caplog.at_level("INFO", logger="phi3v"):
+        model, processor = checkpoint.load_checkpoint(str(tmp_path), "cpu", "float32", "eager")
+    assert model.dtype == torch.float32
+    assert model.config._attn_implementation == "eager"
+    assert processor.image_token_id == model.config.image_token_id
+    (line,) = [record.message for record in caplog.records]
+    assert line.endswith("on cpu in float32 (as asked) with eager attention.")
+
+
+def test_a_revision_is_the_hub_s_commit(tmp_path):
+    folder = tmp_path / "models--a--b" / "snapshots" / "abc123"
+    folder.mkdir(parents=True)
+    assert checkpoint_files.find_revision(folder) == "abc123"
+
+
+def test_a_folder_s_revision_changes_with_its_files(tmp_path):
+    weights = tmp_path / "model.safetensors"
+    (tmp_path / "config.json").write_text("{}")
+    weights.write_bytes(bytes(3 * 2**20))
+    before = checkpoint_files.find_revision(tmp_path)
+    assert checkpoint_files.find_revision(tmp_path) == before
+    weights.write_bytes(bytes(3 * 2**20 - 1) + b"x")
+    assert checkpoint_files.find_revision(tmp_path) != before

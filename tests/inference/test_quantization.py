@@ -1,0 +1,72 @@
+"""Weights of fewer bits: only where they can be had, and only the language model's."""
+
+import pytest
+import torch
+from support.models import build_processor, build_random_model
+from torch import nn
+from transformers.quantizers.quantizers_utils import should_convert_module
+
+from phi3v.inference import checkpoint, quantization
+from phi3v.inference.quantization import bytes_per_weight, check_quantization, quantized_loading
+from phi3v.request import RequestError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+def test_without_cuda_it_is_refused(quantize):
+    with pytest.raises(RequestError, match=f"--quantize {quantize} needs a CUDA device.*is cpu"):
+        check_quantization(quantize, CPU)
+    with pytest.raises(RequestError, match="needs a CUDA device"):
+        checkpoint.load_checkpoint("embedded", "cpu", quantize=quantize)
+
+
+def test_without_the_packages_the_pip_line_is_named(monkeypatch):
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match="needs bitsandbytes and accelerate: `pip install 'bits"):
+        check_quantization("8bit", CUDA)
+    monkeypatch.setattr(quantization, "find_spec", lambda name: object())
+    check_quantization("8bit", CUDA)
+
+
+def test_none_asks_for_nothing():
+    check_quantization("none", CPU)
+    assert quantized_loading("none", CPU, torch.float32) == {}
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(RequestError, match="no quantization '3bit'; use none, 8bit, 4bit"):
+        check_quantization("3bit", CUDA)
+
+
+@pytest.mark.parametrize(("quantize", "of_layers"), [("8bit", 1), ("4bit", 0.515625), ("none", 2)])
+def test_only_the_decoder_s_layers_are_made_smaller(quantize, of_layers):
+    network = build_random_model(build_processor(), seed=0)
+    kept = quantized_loading("4bit", CUDA, torch.bfloat16)["quantization_config"]
+    linears = {name for name, module in network.named_modules() if type(module) is nn.Linear}
+    quantized = {
+        name for name in linears if should_convert_module(name, kept.llm_int8_skip_modules)
+    }
+    assert len(quantized) == 4 * network.config.num_hidden_layers
+    assert all(name.startswith("model.layers.") for name in quantized)
+    for name in linears:
+        expected = of_layers if name in quantized else 2
+        assert bytes_per_weight(f"{name}.weight", torch.bfloat16, quantize) == expected
+
+
+def test_the_memory_needed_counts_the_bits(monkeypatch, tiny_checkpoint):
+    folder = tiny_checkpoint("phi35")
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: 0)
+    needed = []
+    monkeypatch.setattr(checkpoint, "gigabytes", lambda count: needed.append(count) or "")
+    for quantize in ("none", "8bit", "4bit"):
+        with pytest.raises(RequestError):
+            checkpoint.check_memory(folder, CUDA, torch.bfloat16, quantize)
+    assert needed[0] > needed[2] > needed[4] > 0
+
+
+def test_with_fewer_bits_a_smaller_gpu_takes_phi_3_vision(monkeypatch):
+    monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: 9_000_000_000)
+    assert checkpoint.choose_model("auto") == checkpoint.EMBEDDED
+    assert checkpoint.choose_model("auto", quantize="8bit") == checkpoint.PUBLISHED

@@ -1,0 +1,36 @@
+import threading
+
+from phi3v.inference.request_queue import RequestQueue
+
+
+def test_places_are_counted_from_the_next_and_move_up():
+    queue = RequestQueue()
+    first, second, third = object(), object(), object()
+    for item in (first, second, third):
+        queue.put(item)
+    assert [queue.position(item) for item in (first, second, third)] == [(1, 3), (2, 3), (3, 3)]
+    assert queue.get() is first
+    assert [queue.position(item) for item in (first, second, third)] == [(0, 2), (1, 2), (2, 2)]
+    queue.remove(second)
+    queue.remove(first)
+    assert queue.position(third) == (1, 1)
+
+
+def test_equal_items_are_not_taken_for_each_other():
+    queue = RequestQueue()
+    first, second = [], []
+    queue.put(first)
+    queue.put(second)
+    assert queue.position(second) == (2, 2)
+    queue.remove(second)
+    assert queue.position(first) == (1, 1)
+
+
+def test_who_takes_waits_until_somebody_comes():
+    queue = RequestQueue()
+    taken = []
+    taker = threading.Thread(target=lambda: taken.append(queue.get()))
+    taker.start()
+    queue.put("one")
+    taker.join(timeout=10)
+    assert taken == ["one"]

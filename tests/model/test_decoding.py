@@ -1,0 +1,85 @@
+"""The short way of a step gives what the whole network gives, bit for bit."""
+
+import pytest
+import torch
+from support.models import build_processor, build_random_model
+from transformers import DynamicCache
+
+from phi3v.model import decoding
+from phi3v.model.decoding import GrowingCache, GrowingLayer, can_step
+
+EDGE = 40  # tokens with the short RoPE factors
+
+
+@pytest.fixture(scope="module")
+def network():
+    settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 400}
+    return build_random_model(build_processor(), seed=2, initializer_range=0.3, **settings)
+
+
+@pytest.fixture(autouse=True)
+def _slow_growth(monkeypatch):
+    monkeypatch.setattr(decoding, "GROWTH", 8)
+
+
+def generate(network, cache, prompt_length, count):
+    """Ids after a prompt, with the scores of each."""
+    ids = 3 + torch.arange(prompt_length, device=network.device)[None] % 300
+    output = network.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        past_key_values=cache,
+        max_new_tokens=count,
+        do_sample=False,
+        eos_token_id=None,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    return output.sequences, torch.stack(output.logits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    ("prompt_length", "count"), [(5, 30), (35, 20), (45, 20)], ids=["short", "crossing", "long"]
+)
+def test_steps_give_the_logits_of_the_whole_network(network, dtype, prompt_length, count):
+    network.to(dtype)
+    with torch.inference_mode():
+        ids, logits = generate(network, GrowingCache(), prompt_length, count)
+        plain_ids, plain_logits = generate(
+            network, DynamicCache(config=network.config), prompt_length, count
+        )
+    assert torch.equal(ids, plain_ids)
+    assert torch.equal(logits, plain_logits)
+
+
+def test_steps_are_what_is_generated_with(network, monkeypatch):
+    steps = []
+    real = decoding.step
+    monkeypatch.setattr(decoding, "step", lambda *args: steps.append(1) or real(*args))
+    with torch.inference_mode():
+        generate(network.float(), GrowingCache(), prompt_length=5, count=10)
+    assert len(steps) == 9  # the prompt brings the first token
+
+
+def test_other_attention_takes_the_whole_network(network):
+    ids, cache = torch.tensor([[5]]), GrowingCache()
+    with torch.inference_mode():
+        network.float()(input_ids=ids, past_key_values=cache)
+    assert can_step(network.model, ids, cache)
+    assert not can_step(network.model, ids.expand(1, 2), cache)
+    assert not can_step(network.model, ids, DynamicCache(config=network.config))
+    network.set_attn_implementation("eager")
+    assert not can_step(network.model, ids, cache)
+    network.set_attn_implementation("sdpa")
+
+
+def test_a_layer_keeps_what_it_was_given_while_it_grows():
+    layer, states = GrowingLayer(), torch.randn(1, 4, 30, 6)
+    for begin, end in ((0, 5), (5, 6), (6, 9), (9, 30)):
+        layer.update(states[:, :2, begin:end], states[:, 2:, begin:end])
+    assert torch.equal(torch.cat([layer.keys, layer.values], dim=1), states)
+    layer.crop(-10)
+    layer.append(states[:, :, 20:21])
+    assert torch.equal(layer.keys, states[:, :2, :21])
+    assert layer.get_seq_length() == 21

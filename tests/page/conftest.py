@@ -1,0 +1,72 @@
+"""The page in a real browser."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from support.browsing import draw, open_page, start_browser
+from support.fake_engine import FakeEngine
+from support.serving import serve
+
+from phi3v.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. For a module only: while it runs, asyncio.run refuses to."""
+    yield from start_browser()
+
+
+@pytest.fixture(scope="module")
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture(scope="module")
+def url(engine: FakeEngine) -> Iterator[str]:
+    """The address of the page that the engine answers in; uploads may have 1 MB."""
+    with serve(engine, Settings(upload_limit=1)) as address:
+        yield address
+
+
+@pytest.fixture
+def code() -> str:
+    """The language of the page; see browsing.EVERYWHERE."""
+    return "en"
+
+
+@pytest.fixture
+def width() -> int:
+    return 1400
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str, code: str, width: int) -> Iterator[Callable[[], Page]]:
+    """Opens the page for one more user; all leave when the test ends."""
+    pages: list[Page] = []
+
+    def open_one() -> Page:
+        view = {"width": width, "height": 1000}
+        pages.append(browser.new_page(viewport=view, locale=code))
+        open_page(pages[-1], url)
+        return pages[-1]
+
+    yield open_one
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def page(visit: Callable[[], Page]) -> Page:
+    return visit()
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    return draw(tmp_path / "red.png", (40, 30), "red")
+
+
+@pytest.fixture
+def blue(tmp_path: Path) -> Path:
+    return draw(tmp_path / "blue.png", (60, 50), "blue")

@@ -1,0 +1,134 @@
+"""The page can be used by everyone: axe-core finds nothing serious.
+
+Narrow, wide, light, dark, from the left and from the right.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from support.browsing import (
+    SECONDS,
+    ask,
+    button,
+    draw,
+    figures,
+    messages,
+    open_page,
+    open_tab,
+    said,
+    upload,
+)
+from support.fake_engine import MeasuredEngine
+
+from phi3v.ui import words
+from phi3v.ui.compare import words as compare_words
+from phi3v.ui.ocr import words as ocr_words
+
+pytestmark = pytest.mark.browser
+
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def engine() -> MeasuredEngine:
+    return MeasuredEngine()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Two that are nearly the same."""
+    return [draw(tmp_path / f"{dot}.png", (90, 60), dot) for dot in ("red", "blue")]
+
+
+SEEN = [
+    ("en", "light", 390),
+    ("en", "light", 1600),
+    ("en", "dark", 390),
+    ("en", "dark", 1600),
+    ("he", "dark", 390),
+    ("fa", "light", 1600),
+]
+
+
+@pytest.fixture(params=SEEN, ids=lambda seen: "-".join(map(str, seen)))
+def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    code, scheme, width = request.param
+    size = {"width": width, "height": 900}
+    one = browser.new_page(viewport=size, color_scheme=scheme, locale=code)
+    open_page(one, url)
+    yield one
+    one.close()
+
+
+def find_faults(page: Page) -> list[str]:
+    """What axe-core calls serious or critical: its rule, and where; what sticks out sideways."""
+    folded = page.locator("button.label-wrap:not(.open):visible")
+    while folded.count():
+        folded.first.click()
+    page.wait_for_timeout(SECONDS)  # colours fade in
+    assert page.viewport_size is not None
+    width = page.evaluate("document.documentElement.scrollWidth")
+    wide = [f"{width} pixels wide"] if width > page.viewport_size["width"] else []
+    return wide + [
+        f"{fault['id']}: {node['html'][:300]} {node['failureSummary'][:300]}"
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"]
+    ]
+
+
+def converse(page: Page, pictures: list[Path]) -> None:
+    upload(page, *pictures)
+    ask(page, "Which?")
+    expect(messages(page)).to_have_count(2)
+    expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
+
+
+def describe(page: Page, pictures: list[Path]) -> None:
+    converse(page, pictures)
+    page.get_by_label(said(page, words.SHOW_CROPS)).locator("visible=true").check()
+    expect(page.locator(".crops:visible img")).to_have_count(2)
+
+
+def talk_about_text(page: Page, pictures: list[Path]) -> None:
+    open_tab(page, "OCR")
+    open_tab(page, words.CHAT)
+    converse(page, pictures)
+
+
+def compare(page: Page, pictures: list[Path]) -> None:
+    open_tab(page, "Compare")
+    converse(page, pictures)
+    _, nearly, _ = said(page, compare_words.VERDICTS["nearly the same"]).split("**")
+    expect(page.locator(".block.verdict")).to_contain_text(nearly)
+    expect(page.locator(".changes img")).to_be_visible()
+
+
+@pytest.mark.parametrize("use", [describe, talk_about_text, compare])
+def test_axe_finds_nothing_serious_where_people_converse(
+    page: Page, pictures: list[Path], use: Callable[[Page, list[Path]], None]
+) -> None:
+    empty = find_faults(page)
+    use(page, pictures)
+    assert empty + find_faults(page) == []
+
+
+def test_axe_finds_nothing_serious_where_documents_are_read(
+    page: Page, pictures: list[Path]
+) -> None:
+    open_tab(page, "OCR")
+    faults = find_faults(page)
+    box = page.locator(".block:visible", has_text=said(page, ocr_words.FILES))
+    box.locator("input[type=file]").first.set_input_files(pictures)
+    expect(page.locator(".file-preview:visible tr.file")).to_have_count(2)
+    page.get_by_label(said(page, ocr_words.INSTRUCTION)).fill("say STOP HERE please")
+    button(page, ocr_words.READ).click()
+    done = said(page, ocr_words.all_read(2, 0))
+    expect(page.locator(".reading-progress.prose")).to_contain_text(done)
+    for tab in (ocr_words.RESULT, ocr_words.RAW, ocr_words.UNSURE_WORDS):
+        open_tab(page, tab)
+        faults += find_faults(page)
+    assert faults == []

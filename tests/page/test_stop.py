@@ -1,0 +1,113 @@
+"""The page in a real browser: answers are ended, and several people ask at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.browsing import (
+    SECONDS,
+    ask,
+    button,
+    captions,
+    figures,
+    messages,
+    open_page,
+    question,
+    upload,
+)
+from support.fake_engine import FakeEngine
+from support.serving import serve
+
+from phi3v.settings import Settings
+
+pytestmark = pytest.mark.browser
+
+
+def test_stop_ends_the_answer_keeps_it_and_leaves_the_page_usable(
+    page: Page, engine: FakeEngine, red: Path
+) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word3")
+    button(page, "Stop").click()
+    assert engine.ended.wait(5)
+    expect(figures(page)).to_contain_text("stopped")
+    expect(button(page, "Stop")).to_be_disabled()
+    expect(messages(page).last).to_contain_text("word3")
+    ask(page, "And now?")
+    expect(messages(page)).to_have_count(4)
+    expect(messages(page).last).to_contain_text("Turn 3: And now?")
+
+
+def test_stop_before_the_first_word_gives_the_question_back(
+    page: Page, engine: FakeEngine, red: Path
+) -> None:
+    upload(page, red)
+    ask(page, "silent please")
+    expect(figures(page)).to_contain_text("Reading the question")
+    button(page, "Stop").click()
+    assert engine.ended.wait(5)
+    expect(question(page)).to_have_value("silent please")
+    expect(messages(page)).to_have_count(0)
+
+
+def test_one_users_stop_touches_nobody_else(
+    page: Page, visit: Callable[[], Page], red: Path
+) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word1")
+    other = visit()
+    upload(other, red)
+    ask(other, "Mine?")
+    expect(figures(other)).to_contain_text("Waiting for its turn")
+    button(page, "Stop").click()
+    expect(messages(other).last).to_contain_text("Turn 1: Mine?")
+    expect(messages(page)).to_have_count(2)
+
+
+def test_a_full_queue_is_told_and_the_page_stays_usable(browser: Browser, red: Path) -> None:
+    engine = FakeEngine()
+    with serve(engine, Settings(queue_size=1)) as url:
+        pages = [browser.new_page() for _ in range(3)]
+        for page in pages:
+            open_page(page, url)
+            upload(page, red)
+        for page, text in zip(pages, ("slow please", "slow too", "one too many"), strict=True):
+            ask(page, text)
+            page.wait_for_timeout(SECONDS)
+        refused = pages[2]
+        expect(refused.get_by_text("currently busy").first).to_be_visible()
+        expect(question(refused)).to_have_value("one too many")
+        for page in pages[:2]:
+            button(page, "Stop").click()
+        button(refused, "Ask").click()
+        expect(messages(refused).last).to_contain_text("Turn 1: one too many")
+        for page in pages:
+            page.close()
+
+
+def test_a_closed_tab_ends_its_answer(page: Page, engine: FakeEngine, red: Path) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word1")
+    page.close()
+    assert engine.ended.wait(5)
+
+
+def test_clear_forgets_everything_also_in_the_middle_of_an_answer(
+    page: Page, engine: FakeEngine, red: Path
+) -> None:
+    upload(page, red)
+    ask(page, "slow please")
+    expect(messages(page).last).to_contain_text("word2")
+    button(page, "Clear").click()
+    assert engine.ended.wait(5)
+    expect(messages(page)).to_have_count(0)
+    expect(captions(page)).to_have_count(0)
+    page.wait_for_timeout(500)
+    expect(messages(page)).to_have_count(0)
+    upload(page, red)
+    ask(page, "Anew?")
+    expect(messages(page).last).to_contain_text("1 pictures (40 x 30). Turn 1: Anew?")

@@ -1,0 +1,177 @@
+"""What is saved is loaded again; what was not saved here is refused in words."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import phi3v.results.conversation_file as export
+from phi3v.request import RequestError, Sampling, Turn
+from phi3v.results.conversation_file import Conversation, load_conversation, save_conversation
+
+RED, BLUE = Image.new("RGB", (30, 20), "red"), Image.new("RGB", (10, 40), "blue")
+
+
+def make() -> Conversation:
+    return Conversation(
+        (
+            Turn("user", "What is <this>?", (RED, BLUE)),
+            Turn("assistant", "אדום וכחול", token_ids=(5, 6)),
+            Turn("user", "And | this?", (RED,)),
+        ),
+        "microsoft/Phi-3.5-vision-instruct",
+        "abc123",
+        Sampling(77, 0.5, 0.9, seed=3),
+        num_crops=4,
+    )
+
+
+def saved(conversation: Conversation, path: Path) -> Path:
+    save_conversation(conversation, path)
+    return path
+
+
+def repack(path: Path, **changed: object) -> Path:
+    """The same zip with some entries (by their stems) or fields of its JSON changed."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(entries["conversation.json"])
+    manifest.update(changed.pop("manifest", {}))
+    entries["conversation.json"] = json.dumps(manifest).encode()
+    entries.update(changed.pop("entries", {}))
+    for name in changed.pop("without", ()):
+        del entries[name]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_conversation_comes_back_whole(tmp_path: Path) -> None:
+    before = make()
+    after = load_conversation(saved(before, tmp_path / "talk.zip"))
+    assert (after.model, after.revision) == (before.model, before.revision)
+    assert (after.sampling, after.num_crops) == (before.sampling, before.num_crops)
+    assert [(turn.role, turn.text, turn.token_ids) for turn in after.turns] == [
+        (turn.role, turn.text, turn.token_ids) for turn in before.turns
+    ]
+    assert [[image.tobytes() for image in turn.images] for turn in after.turns] == [
+        [image.tobytes() for image in turn.images] for turn in before.turns
+    ]
+
+
+def test_a_file_in_memory_is_saved_and_loaded_too() -> None:
+    buffer = io.BytesIO()
+    save_conversation(make(), buffer)
+    assert len(load_conversation(buffer).turns) == 3
+
+
+def test_people_can_read_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved(make(), tmp_path / "talk.zip")) as archive:
+        text = archive.read("conversation.md").decode()
+        names = archive.namelist()
+    assert "- Model: microsoft/Phi-3.5-vision-instruct abc123" in text
+    assert "- Seed: 3" in text
+    assert "![Image 3](pictures/image-3.png)" in text
+    assert "אדום וכחול" in text
+    assert "pictures/image-3.png" in names
+
+
+def test_no_metadata_is_saved(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a secret camera"
+    photo = tmp_path / "photo.jpg"
+    RED.save(photo, exif=exif)
+    path = saved(Conversation((Turn("user", "?", (photo,)),)), tmp_path / "talk.zip")
+    with zipfile.ZipFile(path) as archive:
+        assert b"a secret camera" not in archive.read("pictures/image-1.png")
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="cannot be written"):
+        save_conversation(make(), tmp_path / "no" / "talk.zip")
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing like a zip", b"PK\x03\x04 broken"])
+def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "talk.zip"
+    path.write_bytes(content)
+    with pytest.raises(RequestError, match="talk.zip is no saved conversation"):
+        load_conversation(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="gone.zip is not there"):
+        load_conversation(tmp_path / "gone.zip")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ({"version": 2}, "at version"),
+        ({"format": "other"}, "at format"),
+        ({"turns": [{"role": "robot", "text": ""}]}, "at turns.0.role"),
+        ({"turns": [{"role": "user", "text": 5}]}, "at turns.0.text"),
+        ({"num_crops": 1000}, "at num_crops"),
+        ({"sampling": {"temperature": 9.0}}, "temperature is 9"),
+        ({"turns": [{"role": "user", "text": "", "images": ["../../etc/passwd"]}]}, "lacks"),
+        ({"turns": [{"role": "user", "text": "", "images": ["/etc/passwd"]}]}, "lacks"),
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, manifest, message) -> None:
+    path = repack(saved(make(), tmp_path / "talk.zip"), manifest=manifest)
+    with pytest.raises(RequestError, match=message):
+        load_conversation(path)
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    path = repack(saved(make(), tmp_path / "talk.zip"), without=["pictures/image-2.png"])
+    with pytest.raises(RequestError, match=r"lacks 'pictures/image-2.png'"):
+        load_conversation(path)
+
+
+def test_a_picture_is_checked_like_an_uploaded_one(tmp_path: Path) -> None:
+    entries = {"pictures/image-1.png": b"<script>"}
+    path = repack(saved(make(), tmp_path / "talk.zip"), entries=entries)
+    with pytest.raises(RequestError, match="is not a picture but a text file"):
+        load_conversation(path)
+
+
+def test_a_zip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "MAX_PICTURE_BYTES", 1000)
+    entries = {"pictures/image-1.png": bytes(1_000_000)}
+    path = repack(saved(make(), tmp_path / "talk.zip"), entries=entries)
+    with pytest.raises(RequestError, match="larger than the limit"):
+        load_conversation(path)
+
+
+def test_too_large_a_file_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "MAX_ZIP_BYTES", 100)
+    with pytest.raises(RequestError, match="the limit is 0"):
+        load_conversation(saved(make(), tmp_path / "talk.zip"))
+
+
+def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "MAX_PICTURES", 2)
+    with pytest.raises(RequestError, match="3 pictures, the limit is 2"):
+        load_conversation(saved(make(), tmp_path / "talk.zip"))
+
+
+def test_a_garbled_zip_is_refused(tmp_path: Path) -> None:
+    path = saved(make(), tmp_path / "talk.zip")
+    content = bytearray(path.read_bytes())
+    content[60:120] = bytes(60)
+    path.write_bytes(content)
+    with pytest.raises(RequestError):
+        load_conversation(path)
+
+
+def test_pictures_that_would_fill_the_memory_together_are_refused(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_ALL_PIXELS", 1500)
+    with pytest.raises(RequestError, match="more than 1,500 pixels together"):
+        load_conversation(saved(make(), tmp_path / "talk.zip"))

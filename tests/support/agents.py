@@ -1,0 +1,36 @@
+"""An agent that speaks the Model Context Protocol."""
+
+import asyncio
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import mcp
+
+# Where the documentation tells agents to find the tools.
+USAGE = (Path(__file__).parents[2] / "README.md").read_text()
+(PATH,) = re.findall(r"`http://127\.0\.0\.1:7860/(\S*mcp)`", USAGE)
+
+
+def talk(url: str, tool: str = "", **arguments: Any) -> Any:
+    """The server's tools by name, or the result of one of them."""
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def run() -> Any:
+        async with (
+            streamablehttp_client(f"{url}{PATH}") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            if tool:
+                return await session.call_tool(tool, arguments)
+            return {one.name: one for one in (await session.list_tools()).tools}
+
+    return asyncio.run(run())
+
+
+def as_data_url(path: str) -> str:
+    """A picture as an agent can send it."""
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    return f"data:image/png;base64,{content}"

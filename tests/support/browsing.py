@@ -1,0 +1,124 @@
+"""A headless Chromium and the parts of the page that tests click on."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+
+from phi3v.ui import words
+from phi3v.ui.i18n.languages import find_languages, translate
+
+SECONDS = 1000  # playwright counts in milliseconds
+
+# A test so marked runs in every language, on a narrow and on a wide page.
+EVERYWHERE = pytest.mark.parametrize(
+    ("code", "width"), [(code, width) for code in find_languages() for width in (390, 1600)]
+)
+
+
+def start_browser() -> Iterator[Browser]:
+    """A headless Chromium, with a camera that shows a test picture; a fixture's body."""
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+                args=[
+                    "--no-sandbox",
+                    "--use-fake-device-for-media-stream",
+                    "--use-fake-ui-for-media-stream",
+                ],
+            )
+        except Error as error:
+            reason = f"no Chromium can be started here: {error.message.splitlines()[0]}"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield chromium
+        chromium.close()
+
+
+def open_page(page: Page, url: str) -> None:
+    page.set_default_timeout(60 * SECONDS)
+    expect.set_options(timeout=60 * SECONDS)
+    page.goto(url)
+    expect(button(page, "Ask")).to_be_visible()
+
+
+def said(page: Page, text: str) -> str:
+    """A text in the language that the page is in."""
+    code = page.locator("html").get_attribute("lang")
+    assert code is not None
+    return translate(text, find_languages()[code])
+
+
+def button(page: Page, name: str) -> Locator:
+    """A button of the tab that is open, by its English text: icons have none."""
+    name = said(page, name)
+    named = page.get_by_role("button", name=name, exact=True)
+    return named.filter(has_text=name).locator("visible=true")
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=said(page, name), exact=True).click()
+
+
+def unfold(page: Page, name: str) -> None:
+    """Open one of the accordions of the tab that is open."""
+    page.locator("button.label-wrap:visible").filter(has_text=said(page, name)).click()
+
+
+def set_slider(page: Page, name: str, value: float) -> None:
+    """Type a number into a slider's box, as people do: once it is there, and to the end."""
+    name = said(page, name)
+    slider = page.get_by_label(f"range slider for {name}").locator("visible=true")
+    expect(slider).to_be_visible()
+    page.wait_for_timeout(SECONDS / 2)
+    box = page.get_by_label(f"number input for {name}").locator("visible=true")
+    box.fill(str(value))
+    box.press("Tab")
+    expect(slider).to_have_value(str(value))
+
+
+def question(page: Page) -> Locator:
+    named = page.locator("label:visible").filter(has_text=said(page, words.QUESTION))
+    return named.locator("textarea")
+
+
+def draw(path: Path, size: tuple[int, int], dot: str = "red") -> Path:
+    """A picture to upload: a dot on white."""
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).ellipse((5, 5, 25, 25), fill=dot)
+    image.save(path)
+    return path
+
+
+def choose_files(page: Page, *files: Path) -> None:
+    page.locator(".pictures:visible input[type=file]").first.set_input_files(files)
+
+
+def upload(page: Page, *files: Path) -> None:
+    """Add pictures, and wait until the page has them: a question asked before is refused."""
+    before = captions(page).count()
+    choose_files(page, *files)
+    expect(captions(page)).to_have_count(before + len(files))
+
+
+def captions(page: Page) -> Locator:
+    return page.locator(".pictures:visible .caption-label")
+
+
+def messages(page: Page) -> Locator:
+    return page.locator("[data-testid=user]:visible, [data-testid=bot]:visible")
+
+
+def figures(page: Page) -> Locator:
+    return page.locator(".block.figures:visible")
+
+
+def ask(page: Page, text: str = "") -> None:
+    question(page).fill(text)
+    button(page, "Ask").click()

@@ -1,0 +1,45 @@
+"""A page served in this process on a free port, as app.py serves it, and programs that call it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gradio_client import Client
+
+from phi3v.inference.background_loading import LoadingEngine
+from phi3v.settings import Settings
+from phi3v.ui import build_page, launch_options
+from phi3v.ui.answering import StreamingEngine
+
+
+@contextmanager
+def serve(
+    engine: StreamingEngine | LoadingEngine, settings: Settings | None = None
+) -> Iterator[str]:
+    """Serve an engine's page; the value is its address."""
+    settings = settings or Settings()
+    page = build_page(engine, settings)
+    _, url, _ = page.launch(
+        **launch_options(settings),
+        server_name="127.0.0.1",
+        server_port=find_free_port(),
+        prevent_thread_lock=True,
+        quiet=True,
+    )
+    try:
+        yield url
+    finally:
+        page.close(verbose=False)
+
+
+def connect(url: str, **options: object) -> Client:
+    """A program's client, patient: on a busy machine twenty at once take more than five seconds."""
+    patience = {"timeout": 120}
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patience, **options)
+
+
+def find_free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
