@@ -1,7 +1,7 @@
-"""Takes the README's pictures of the page: `python assets/take_screenshot.py` (needs a Chromium).
+"""Takes the README's screenshots: `python assets/take_screenshot.py` (needs a Chromium).
 
-The Compare tab as assets/screenshot.png, and in assets/screenshots every tab, from the left and
-from the right (English, Hebrew), wide and narrow, light and dark, with the embedded network's
+Writes the Compare tab as assets/screenshot.png, and to assets/screenshots every tab, left to right
+and right to left (English, Hebrew), wide and narrow, light and dark, with the embedded checkpoint's
 answers.
 """
 
@@ -35,7 +35,7 @@ PAGES = [EXAMPLES / "receipt.png", EXAMPLES / "poster.png"]
 
 
 def main() -> None:
-    """Take the pictures that are committed."""
+    """Take the committed screenshots."""
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def take_all(chromium: Browser, folder: Path) -> None:
-    """Serve the page, and take every tab in every look."""
+    """Serve the page, and take every tab in every language and colour scheme."""
     with serve(load("embedded")) as url:
         for language in map(find_languages().get, LANGUAGES):
             assert language is not None
@@ -60,8 +60,8 @@ def take_all(chromium: Browser, folder: Path) -> None:
                 page.close()
 
 
-def take_tabs(page: Page, language: Language, folder: Path, look: str) -> None:
-    """Take every tab in one look, at each width."""
+def take_tabs(page: Page, language: Language, folder: Path, suffix: str) -> None:
+    """Take every tab at each width; file names end with the suffix."""
     for task in TASKS:
         page.set_viewport_size({"width": WIDTHS["wide"], "height": 900})
         page.get_by_role("tab", name=translate(task.title, language), exact=True).click()
@@ -69,12 +69,12 @@ def take_tabs(page: Page, language: Language, folder: Path, look: str) -> None:
         page.mouse.move(0, 0)
         for width, pixels in WIDTHS.items():
             page.set_viewport_size({"width": pixels, "height": 900})
-            page.wait_for_timeout(MILLISECONDS)  # until everything has found its place
-            save(page, folder / f"{task.name}-{width}-{look}.png")
+            page.wait_for_timeout(MILLISECONDS)  # until the layout has settled
+            save(page, folder / f"{task.name}-{width}-{suffix}.png")
 
 
 def fill_tab(page: Page, name: str, language: Language) -> None:
-    """Let the tab that is open show what it is for."""
+    """Run an example in the open tab, and wait for its results."""
     if name == "ocr":
         page.locator(".block:visible input[type=file]").first.set_input_files(PAGES)
         expect(page.locator(".file-preview:visible tr.file")).to_have_count(len(PAGES))
@@ -92,7 +92,7 @@ def fill_tab(page: Page, name: str, language: Language) -> None:
 
 
 def save(page: Page, path: Path) -> None:
-    """Save the whole page as a small PNG: 256 colours are enough, the rarest kept among them."""
+    """Save the whole page as a small PNG of 256 colours, rare ones included."""
     image = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)

@@ -1,6 +1,6 @@
-"""What goes into the engine and what comes out of it.
+"""The types that travel through the app: requests into an engine, chunks and statistics out.
 
-Knows the words of a conversation and the figures of an answer; knows neither torch nor gradio.
+Knows turns, sampling and the figures of an answer; must not import torch or gradio.
 """
 
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ Phase = Literal["loading", "waiting", "preparing", "encoding", "prefill", "answe
 
 
 class RequestError(ValueError):
-    """Something the user can fix: the text says what was found, the limit, and what to do.
+    """An error the user can fix; its message says what was found, the limit and what to do.
 
-    It is English, made of a template and values as a Text is, and kept as `text`.
+    `text` is the English message as a Text, whose template and values a page can translate.
     """
 
     def __init__(self, template: str, /, **values: object) -> None:
@@ -31,10 +31,10 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of a conversation; its images stand before its text.
+    """One message of a conversation; in the prompt its images precede its text.
 
-    Images are PIL images or paths of image files. token_ids may hold an answer's own tokens, so
-    that going on with it goes on from exactly these; they count only while they spell its text.
+    Images are PIL images or paths of image files. token_ids may hold the tokens of an answer, so
+    that it is continued from exactly these; they are ignored unless they decode to its text.
     """
 
     role: Role
@@ -45,9 +45,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen. A temperature of 0 is greedy decoding and ignores top_p and seed.
+    """Sampling parameters; a temperature of 0 is greedy decoding and ignores top_p and seed.
 
-    Raises RequestError for values outside their range.
+    Raises RequestError for values outside their range: max_new_tokens from 1, temperature 0 to 2,
+    top_p above 0 and up to 1.
     """
 
     max_new_tokens: int = 512
@@ -74,12 +75,12 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """A conversation to be answered: its last turn is the user's.
+    """A conversation whose last turn, the user's, is to be answered.
 
     num_crops is the most 336 x 336 crops an image is cut into; None lets the engine choose. With
-    is_continued the last turn is an answer that was cut, and the new answer is what follows it,
-    max_new_tokens of it. wants_probabilities asks for the tokens' probabilities; ends_loops lets
-    an answer end that repeats itself for ever.
+    is_continued the last turn is an answer that was cut, and is continued by up to max_new_tokens
+    tokens. wants_probabilities asks for a probability per token; ends_loops ends an answer that
+    repeats itself (see phi3v.conversation.repetition).
     """
 
     turns: tuple[Turn, ...]
@@ -94,12 +95,12 @@ class Request:
 class Statistics:
     """The figures of one answer: tokens are counts, times are seconds.
 
-    Of the prompt_tokens, image_tokens stand for images and reused_tokens were kept from before.
-    tokens_per_second is the decoding rate, the first token (and the prompt's time) left out.
-    finish_reason is "end" (by the network), "length" (cut at max_new_tokens), "loop" (it repeated
-    itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the wait for
-    other requests.
-    peak_memory is the most bytes the GPU's memory held meanwhile, weights included; None on others.
+    Of the prompt_tokens, image_tokens are image slots and reused_tokens came from the prefix cache.
+    tokens_per_second is the decoding rate, without the first token and the time before it.
+    finish_reason is "end" (a stop token), "length" (cut at max_new_tokens), "loop" (it repeated
+    itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the time in the
+    queue. peak_memory is the most bytes allocated on the GPU, weights included; None on other
+    devices.
     """
 
     prompt_tokens: int
@@ -115,7 +116,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Token:
-    """A token of an answer: its id, the text it completed, and how probable the network found it.
+    """A token of an answer: its id, the text it completed and its probability under the model.
 
     The probability, 0 to 1, is None unless the request asked for it.
     """
@@ -127,13 +128,14 @@ class Token:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of an answer's text; the last one also carries statistics and all its tokens.
+    """A piece of an answer's text; the last one also carries its statistics and all its tokens.
 
-    The token that ends an answer is not among them. phase says what is going on: the network is
-    being loaded, other requests come first, an image is opened and cut into crops ("preparing") or
-    runs through the vision tower ("encoding"), the prompt is read ("prefill"), or tokens come.
-    number of total is the place among those that wait, 1 being the next, or the image among the
-    request's; both are 0 in the other phases.
+    tokens are without the one that ended the answer. phase is what the engine is doing: the model
+    is being loaded ("loading"), the request is queued ("waiting"), an image is opened and cut into
+    crops ("preparing") or runs through the vision tower ("encoding"), the prompt is computed
+    ("prefill"), or tokens are decoded ("answering"). number and total are the position in the queue
+    (1 is next) and its length, or an image's number and how many the request has; both are 0 in
+    the other phases.
     """
 
     text: str

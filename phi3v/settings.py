@@ -1,15 +1,20 @@
-"""Flags and environment variables, read into one Settings value.
+"""Settings of the app, read from flags and environment variables, with defaults and ranges.
 
-Knows every choice that the person who starts the app can make, its default and its range; knows
-neither the network nor the page. Nothing is read when this module is imported.
+Importing reads nothing; must not know the model or the page.
 """
 
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 PREFIX = "PHI3V_"
 
@@ -29,7 +34,6 @@ class Settings(BaseSettings):
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
-        cli_prog_name="app.py",
     )
 
     model: str = Field(
@@ -87,7 +91,7 @@ class Settings(BaseSettings):
     @field_validator("num_crops", mode="before")
     @classmethod
     def check_num_crops(cls, value: object) -> object:
-        """Say in one sentence what may stand here, instead of one complaint for each type."""
+        """Raise one error that names the valid values; a union gives one for each of its types."""
         if value == "auto" or (str(value).isdecimal() and 1 <= int(str(value)) <= 64):
             return value
         raise ValueError("give auto or a number from 1 to 64")
@@ -95,7 +99,7 @@ class Settings(BaseSettings):
     @field_validator("reuse_memory", mode="before")
     @classmethod
     def check_reuse_memory(cls, value: object) -> object:
-        """Say in one sentence what may stand here."""
+        """Raise one error that names the valid values, as check_num_crops does."""
         if value == "auto" or str(value).isdecimal():
             return value
         raise ValueError("give auto or a number of MB, 0 to keep nothing")
@@ -103,14 +107,14 @@ class Settings(BaseSettings):
     @field_validator("auth")
     @classmethod
     def check_auth(cls, value: str | None) -> str | None:
-        """Refuse a password without a user, or a user without a password."""
+        """Raise ValueError for a password without a user, or a user without a password."""
         if value is not None and not all(value.partition(":")):
             raise ValueError("give user:password")
         return value
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """User and password, or None where everyone may come in."""
+        """User and password for HTTP access; None if no login is required."""
         if self.auth is None:
             return None
         user, _, password = self.auth.partition(":")
@@ -118,22 +122,24 @@ class Settings(BaseSettings):
 
     @property
     def reuse_bytes(self) -> int | None:
-        """What is kept for follow-up questions, in bytes; None leaves it to the engine."""
+        """Size of the engine's caches in bytes; None lets the engine choose."""
         return None if self.reuse_memory == "auto" else self.reuse_memory * 1_000_000
 
     @property
     def upload_limit_bytes(self) -> int:
-        """Largest picture file in bytes; a MB is 2^20 bytes, as the page counts."""
+        """Largest accepted image file in bytes; a MB is 2^20 bytes, as on the page."""
         return self.upload_limit * 2**20
 
 
-def read_settings(arguments: Sequence[str] = ()) -> Settings:
-    """Read flags and environment; on a bad value say which one and what is wrong, and exit with 2.
+def read_settings(arguments: Sequence[str] = (), program: str = "app.py") -> Settings:
+    """Return the settings from flags and environment.
 
-    arguments are the command line's, without the program's name.
+    arguments are the command line without the program's name; program is that name, for messages.
+    For a bad value it prints the flag and the problem, and exits with code 2.
     """
     try:
-        return CliApp.run(Settings, cli_args=list(arguments))
+        source: CliSettingsSource[Any] = CliSettingsSource(Settings, cli_prog_name=program)
+        return CliApp.run(Settings, cli_args=list(arguments), cli_settings_source=source)
     except ValidationError as error:
         problems = [
             describe_problem(str(problem["loc"][0]), problem["msg"], problem["input"])
@@ -141,13 +147,13 @@ def read_settings(arguments: Sequence[str] = ()) -> Settings:
         ]
     except SettingsError as error:
         problems = [f"  {error}"]
-    print("\n".join(["app.py: the settings cannot be used.", *problems]), file=sys.stderr)
-    print("`python app.py --help` lists them all.", file=sys.stderr)
+    print("\n".join([f"{program}: the settings cannot be used.", *problems]), file=sys.stderr)
+    print("Run it with --help to list them all.", file=sys.stderr)
     raise SystemExit(2)
 
 
 def describe_problem(name: str, message: str, found: object) -> str:
-    """Say one of pydantic's complaints in the words of the command line, passwords left out."""
+    """Return a pydantic error as a line that names flag and variable; passwords are not shown."""
     shown = "" if name == "auth" else f", found {found!r}"
     flag = "--" + name.replace("_", "-")
     return f"  {flag} (or {PREFIX}{name.upper()}): {message.removeprefix('Value error, ')}{shown}"

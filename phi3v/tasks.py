@@ -1,7 +1,7 @@
-"""Describe, read, compare: what each task asks, needs and shows as examples.
+"""The tasks describe, ocr and compare: their prompts, presets, examples and requirements.
 
-The one table that the page, its endpoints and any other front end build their requests from. Knows
-the words sent to the network; knows neither the network nor the page.
+The one table from which the page, its endpoints and the command line build their requests. Knows
+the prompts sent to the model; must not know the model or the page.
 """
 
 from collections.abc import Sequence
@@ -12,32 +12,33 @@ from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 from phi3v.results.formats import OutputFormat
 from phi3v.translatable import Text
 
-# How closely pictures are looked at: num_crops by name; auto lets the engine choose.
+# num_crops by the name of a level of detail; None lets the engine choose.
 DETAILS: dict[str, int | None] = {"fast": 1, "balanced": 4, "fine": 16, "auto": None}
 
-# In the package once it is installed, beside it in a clone.
+# Inside the package where it is installed, next to it in a clone.
 ASSETS = next(folder for parent in Path(__file__).parents if (folder := parent / "assets").is_dir())
 EXAMPLES = ASSETS / "examples"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A question about drawn pictures that answers on a click; files lie in assets/examples."""
+    """A question about drawn images, for one click on the page; files are in assets/examples."""
 
     files: tuple[str, ...]
     question: str
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the pictures are."""
+        """The paths of the images."""
         return tuple(EXAMPLES / file for file in self.files)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One way to use the network: its question when the user asks none, and what it needs.
+    """One use of the model: its texts, its default prompt and the images that it requires.
 
-    A verbatim answer is shown letter by letter, because its `#` and `*` are not Markdown.
+    default_prompt replaces an empty question. is_verbatim marks answers that are shown as plain
+    text, because their `#` and `*` are transcribed and not Markdown.
     """
 
     name: str
@@ -101,11 +102,11 @@ TASKS = (DESCRIBE, OCR, COMPARE)
 
 @dataclass(frozen=True)
 class Preset:
-    """A ready question of a task, and the format its answer is brought to.
+    """A prepared question of a task and the output format of its answer.
 
-    prompt is worded for the published checkpoints. embedded_prompt is what the small network was
-    trained to answer instead, empty where it was not trained for anything like it (then the task's
-    own question is asked). A preset without a prompt asks what the user types.
+    prompt is worded for the published checkpoints. embedded_prompt is the wording that the embedded
+    checkpoint was trained on; empty where it was not trained for anything similar, and then the
+    task's default prompt is asked. A preset without a prompt asks what the user types.
     """
 
     name: str
@@ -116,7 +117,7 @@ class Preset:
     output_format: OutputFormat = "text"
 
     def wording(self, is_embedded: bool = False) -> str:
-        """The question for the embedded checkpoint or for a published one."""
+        """Return the prompt in the wording of the embedded or of a published checkpoint."""
         if is_embedded:
             return self.embedded_prompt or self.task.default_prompt
         return self.prompt or self.task.default_prompt
@@ -124,8 +125,8 @@ class Preset:
 
 ONLY_TEXT = "Extract all text from the image. Answer with the text only."
 
-# The first of a task is its usual one. "Answer with ... only" keeps most commentary away; what
-# still comes is taken off by phi3v.results.cleaning.
+# The first preset of a task is its default. "Answer with ... only" prevents most commentary;
+# phi3v.results.cleaning removes the rest.
 PRESETS = (
     Preset(
         "detailed",
@@ -202,12 +203,12 @@ PRESETS = (
 
 
 def presets_of(task: Task) -> tuple[Preset, ...]:
-    """A task's presets; the first is the usual one."""
+    """Return a task's presets, its default first."""
     return tuple(preset for preset in PRESETS if preset.task is task)
 
 
 def find_preset(task: Task, name: str = "") -> Preset:
-    """A task's preset by its name, or its usual one. Raises RequestError for an unknown name."""
+    """Return a task's preset by name, its default for "". Raises RequestError for others."""
     presets = presets_of(task)
     if not name:
         return presets[0]
@@ -224,12 +225,12 @@ def find_preset(task: Task, name: str = "") -> Preset:
 
 
 def ready_names(task: Task) -> str:
-    """The names of a task's presets that have words of their own, for documentation."""
+    """Return the names, comma-separated, of a task's presets with a prompt; for documentation."""
     return ", ".join(preset.name for preset in presets_of(task) if preset.prompt)
 
 
 def word_question(task: Task, text: str, is_embedded: bool) -> str:
-    """What a text asks of a task: the preset of that name in its own words, else the text."""
+    """Return the prompt of the task's preset named `text`, or the text if there is none."""
     name = text.strip()
     named = [preset for preset in presets_of(task) if preset.prompt and preset.name == name]
     return named[0].wording(is_embedded) if named else text
@@ -243,11 +244,11 @@ def build_request(
     sampling: Sampling,
     num_crops: int | None = None,
 ) -> Request:
-    """Put one more question, and the pictures that came with it, to a conversation.
+    """Return the request for one more question, with its images, after the turns in `history`.
 
-    history holds the turns so far, questions and answers; an empty question becomes the task's own.
-    The text goes through as it is: that it cannot pass for the chat format's marks is the engine's
-    work. Raises RequestError when the conversation has too few pictures for the task.
+    An empty question becomes the task's default prompt. The text is passed on unescaped: the engine
+    disarms markup of the chat format in it (phi3v.conversation.prompt). Raises RequestError if the
+    conversation has fewer images than the task needs.
     """
     found = len(images) + sum(len(turn.images) for turn in history)
     if found < task.least_images:

@@ -1,20 +1,20 @@
-"""English texts that remember what they were made of, so that a page can say them in other words.
+"""English messages that keep their template and values, so that a page can translate them.
 
-Knows no other language: the page has those.
+Must not know other languages: the page has the catalogs.
 """
 
 
 class Text(str):
-    """The English text of a template filled in with values; a plain str for whoever asks no more.
+    """A str, formatted from a template and values, that keeps both for translation.
 
-    A value that is itself a text for people should be a Text too.
+    A value that is itself shown in the user's language should be a Text too.
     """
 
     template: str
     values: dict[str, object]
 
     def __new__(cls, template: str, /, **values: object) -> "Text":
-        """Fill the values in; without any, the template is taken as it is."""
+        """Format the template with the values; without values it is used verbatim."""
         text = super().__new__(cls, template.format(**values) if values else template)
         text.template, text.values = template, values
         return text

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: golden vectors, tiny checkpoints, published files."""
+"""Fixtures shared by all tests: golden vectors, tiny checkpoints, published files, a web site."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", params=PUBLISHED_NAMES)
 def published(request) -> Path:
-    """The folder of one published checkpoint's JSON files; once for each of the two."""
+    """The folder of a published checkpoint's JSON files; runs the test once for each of the two."""
     return published_folder(request.param)
 
 
@@ -35,7 +35,7 @@ def golden_vectors() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory, golden_weights):
-    """A function: the folder of the tiny checkpoint in the published format, by config name."""
+    """A function: config name to the folder of a tiny checkpoint in the published format."""
     from safetensors.torch import save_file
 
     cases = golden_json("model_cases.json")
@@ -55,7 +55,7 @@ def tiny_checkpoint(tmp_path_factory, golden_weights):
 
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the page would have shown as warnings."""
+    """The texts of the warnings that the page would have shown."""
     import gradio as gr
 
     shown: list[str] = []
@@ -65,7 +65,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(scope="module")
 def site_port() -> Iterator[int]:
-    """The port of a web site with a picture and some traps; see support.sites."""
+    """The port of a local web site with a picture and bad responses; see support.sites."""
     from support.sites import serve_site
 
     with serve_site() as port:

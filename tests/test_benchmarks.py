@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say; how much is not tested."""
+"""The benchmarks measure what they claim; the figures are not tested."""
 
 import ast
 import random
@@ -35,7 +35,7 @@ def engine():
     return Engine(build_random_model(processor, seed=0), processor, name="random")
 
 
-def test_what_grows_is_asked_for():
+def test_pictures_turns_and_users_grow_as_listed():
     asked = []
 
     def answer(turns):
@@ -63,7 +63,7 @@ def test_both_ways_answer(engine):
         assert all(row.first_token_seconds > 0 for row in rows)
 
 
-def test_what_is_written_is_read_and_drawn(tmp_path):
+def test_written_rows_are_read_and_plotted(tmp_path):
     pytest.importorskip("matplotlib", reason="requirements-dev.txt has it")
     write_rows(ROWS, tmp_path / "growth.csv", "a note, with a comma")
     rows, note = read_rows(tmp_path / "growth.csv")
@@ -72,13 +72,13 @@ def test_what_is_written_is_read_and_drawn(tmp_path):
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_median_is_of_one_place():
+def test_the_median_is_of_one_axis_count_and_way():
     rows = [Row("turns", 1, "a", seconds, 1.0) for seconds in (3.0, 1.0, 2.0)]
     rows += [Row("turns", 1, "b", 9.0, 1.0), Row("turns", 2, "a", 9.0, 1.0)]
     assert take_median(("turns", 1, "a"), rows).first_token_seconds == 2.0
 
 
-def test_a_token_reads_the_decoder_and_its_context(engine):
+def test_bytes_per_token_count_the_decoder_and_the_context(engine):
     config = engine.model.config
     decoder = 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32 + config.vocab_size * 32
     assert bytes_per_token(engine, 0) == 4 * decoder
@@ -87,7 +87,7 @@ def test_a_token_reads_the_decoder_and_its_context(engine):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_asked_for_accuracy_is_drawn_anew_and_judged(kind: str) -> None:
+def test_accuracy_cases_depend_on_their_seed_and_judge_an_empty_answer_wrong(kind: str) -> None:
     case, again, other = (KINDS[kind](random.Random(seed)) for seed in (1, 1, 2))
     assert again.wanted == case.wanted
     assert [a.tobytes() for a in again.images] == [b.tobytes() for b in case.images]
@@ -103,8 +103,8 @@ def test_right_answers_are_judged_right() -> None:
             answer = f"Jan: 1, Mar: 99. The highest is 99 for {answer.split()[0]}."
         elif "objects" in kind:
             pairs = ast.literal_eval(answer)
-            told = (f"a {name} {'in' if p == 'centre' else 'at'} the {p}" for name, p in pairs)
-            answer = f"{' and '.join(told)}, on a white background."
+            phrases = (f"a {name} {'in' if p == 'centre' else 'at'} the {p}" for name, p in pairs)
+            answer = f"{' and '.join(phrases)}, on a white background."
         elif "photographs" in kind:
             answer = "Start the app with --model."
         assert case.judge(answer) == float("wrong" not in kind), kind

@@ -1,4 +1,4 @@
-"""Flags and environment: what wins, what is refused, and what the refusal says."""
+"""Settings from flags and environment: defaults, precedence, validation and messages."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().err
 
 
-def test_without_flags_everything_has_its_default() -> None:
+def test_settings_without_flags_have_defaults() -> None:
     settings = read_settings()
     assert (settings.model, settings.device, settings.dtype) == ("auto", "auto", "auto")
     assert (settings.host, settings.port, settings.share) == ("127.0.0.1", 7860, False)
@@ -37,7 +37,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().num_crops == 4
 
 
-def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHI3V_PORT", "8000")
     assert read_settings(["--port", "9000"]).port == 9000
 
@@ -62,13 +62,13 @@ def test_the_upload_limit_is_in_megabytes() -> None:
     assert read_settings(["--upload-limit", "3"]).upload_limit_bytes == 3 * 1024 * 1024
 
 
-def test_a_bad_flag_is_named_with_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_flag_is_reported_with_its_value(capsys: pytest.CaptureFixture[str]) -> None:
     message = refuse(capsys, "--num-crops", "many")
     assert "--num-crops" in message
     assert "auto or a number from 1 to 64, found 'many'" in message
 
 
-def test_a_bad_variable_is_named_too(
+def test_an_invalid_variable_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PHI3V_PORT", "high")
@@ -79,13 +79,13 @@ def test_a_port_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert "65535" in refuse(capsys, "--port", "70000")
 
 
-def test_an_unknown_dtype_is_refused_with_the_known_ones(
+def test_an_unknown_dtype_is_refused_with_the_valid_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert "'bfloat16', 'float16' or 'float32'" in refuse(capsys, "--dtype", "int4")
 
 
-def test_auth_without_a_password_is_refused_and_not_repeated(
+def test_auth_without_a_password_is_refused_and_not_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     message = refuse(capsys, "--auth", "hush:")
@@ -106,6 +106,6 @@ def test_help_explains_every_flag_with_its_default(capsys: pytest.CaptureFixture
     assert text.count("(default: ") == len(Settings.model_fields)
 
 
-def test_importing_the_settings_reads_no_flags() -> None:
+def test_importing_settings_reads_no_flags() -> None:
     code = "import sys; sys.argv.append('--nonsense'); import phi3v.settings"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,1 +1,4 @@
-"""The command line's parts; what they print is for people on a terminal and for programs' pipes."""
+"""The command line: describe, ocr, compare and chat, for terminals and pipes.
+
+Must not know the app's page; imports the model's packages only when a command needs them.
+"""

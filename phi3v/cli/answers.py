@@ -1,4 +1,7 @@
-"""One job answered: the request, the text as it comes, and the record of what came out."""
+"""Answers one job: builds the request, streams its text and returns the record of the result.
+
+Must not know the parsed flags or the results file.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -29,9 +32,10 @@ NOTES = {
 def answer_job(
     job: Job, task: Task, plan: Plan, engine: StreamingEngine, compares_pixels: bool, show: Show
 ) -> dict[str, Any]:
-    """Answer a job and return its record; show gets the text so far, again and again.
+    """Answer a job and return its record; `show` is called with the text so far as it grows.
 
-    Raises RequestError where a page cannot be read or the request cannot be answered.
+    With compares_pixels the record has the pixel differences of consecutive images. Raises
+    RequestError if a page cannot be read or the request cannot be answered.
     """
     images = [page.open() for page in job.pages]
     request = build_request(task, (), images, plan.question, plan.sampling, plan.num_crops)
@@ -48,7 +52,7 @@ def answer_job(
 def write_answer(
     engine: StreamingEngine, request: Request, task: Task, show: Show
 ) -> tuple[str, Chunk]:
-    """The whole text of an answer and its last chunk."""
+    """Stream an answer; return its whole text and its last chunk."""
     text, last = "", Chunk("")
     with phase_line() as show_phase, closing(engine.stream(request)) as chunks:
         for last in chunks:
@@ -60,7 +64,7 @@ def write_answer(
 
 
 def format_record(text: str, last: Chunk, task: Task, plan: Plan) -> dict[str, Any]:
-    """What an answer is in its format, with its figures, the note and the uncertain words."""
+    """Return an answer's record: its formatted text, figures, note and uncertain words."""
     statistics = last.statistics
     assert statistics is not None, "a stream ends with its statistics"
     if statistics.finish_reason == "loop":
@@ -81,9 +85,9 @@ def format_record(text: str, last: Chunk, task: Task, plan: Plan) -> dict[str, A
 
 
 def find_uncertain(text: str, shown: str, last: Chunk, threshold: float) -> list[dict[str, Any]]:
-    """The uncertain words of an answer and where they are in the part of it that is shown.
+    """Return the words below the threshold with their offsets in the shown part of an answer.
 
-    start is None where the answer was brought to another form, as JSON is.
+    start is None if the answer was converted, as to JSON, so that `shown` is no part of `text`.
     """
     before = text.find(shown)
     end = before + len(shown) if before >= 0 else len(text)
@@ -99,7 +103,7 @@ def find_uncertain(text: str, shown: str, last: Chunk, threshold: float) -> list
 
 
 def compare_pixels(number: int, first: Image.Image, second: Image.Image) -> dict[str, Any]:
-    """What the pixels of picture `number` and the next say; boxes are in pixels of the first."""
+    """Return the pixel differences of image `number` and the next; boxes in pixels of the first."""
     from phi3v.comparison.difference import compare_pictures
 
     found = compare_pictures(first, second)

@@ -1,4 +1,4 @@
-"""What the command line understands. Imports nothing heavy, so that --help answers at once."""
+"""The argument parser of the command line; imports nothing slow, so that --help is instant."""
 
 import argparse
 from typing import Final
@@ -8,8 +8,8 @@ from phi3v.tasks import COMPARE, DESCRIBE, DETAILS, OCR, TASKS, Task, presets_of
 
 COMMANDS: Final = {task.name: task for task in TASKS}
 CHAT: Final = "chat"
-# Flags that app.py has too; their variables (PHI3V_MODEL, ...) count here as well.
-SHARED: Final = ("model", "device", "dtype", "attention", "quantize", "max_new_tokens")
+# Flags that are settings of the app too; their variables (PHI3V_MODEL, ...) are read here as well.
+SHARED_FLAGS: Final = ("model", "device", "dtype", "attention", "quantize", "max_new_tokens")
 
 EPILOG: Final = """\
 On a terminal answers stream as text; into a pipe each page is one line of JSON (--plain and --json
@@ -20,11 +20,11 @@ request cannot be used, 130 interrupted.
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="python -m phi3v",
+        prog="phi3v",
         description="Phi-3-Vision on the command line: describe pictures and PDFs, read their "
-        "text, compare them, talk about them. app.py serves the page.",
+        "text, compare them, talk about them; `phi3v serve` serves the page.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -46,11 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_sources(chat, "*")
     add_request_flags(chat)
+    # For the list of commands only: phi3v.__main__ starts the page before this parser is built.
+    commands.add_parser("serve", help="Serve the page; `phi3v serve --help` lists its flags.")
     return parser
 
 
 def add_sources(parser: argparse.ArgumentParser, count: str) -> None:
-    """The files and which of their pages."""
+    """Add the arguments that select files and pages; count is argparse's nargs."""
     parser.add_argument(
         "sources", nargs=count, metavar="FILE", help="a picture, a PDF, a folder of them, a URL"
     )
@@ -60,12 +62,12 @@ def add_sources(parser: argparse.ArgumentParser, count: str) -> None:
 
 
 def add_task_flags(parser: argparse.ArgumentParser, task: Task) -> None:
-    """What only one command has."""
+    """Add the flags that depend on the task."""
     parser.add_argument("--question", default="", help="ask this instead of the command's own")
     parser.add_argument(
         "--confidence",
         nargs="?",
-        type=read_share,
+        type=parse_probability,
         const=0.5,
         metavar="THRESHOLD",
         help="name the words less probable than this, 0 to 1 (0.5)",
@@ -89,7 +91,7 @@ def add_task_flags(parser: argparse.ArgumentParser, task: Task) -> None:
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Which network answers, and how."""
+    """Add the flags that choose the model and the sampling."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", help="auto, embedded, a folder, or an id on Hugging Face")
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps")
@@ -107,7 +109,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Where answers go, and how."""
+    """Add the flags for the destination and format of results."""
     group = parser.add_argument_group("output")
     group.add_argument(
         "--output",
@@ -120,8 +122,8 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
-def read_share(text: str) -> float:
-    """A number from 0 to 1."""
+def parse_probability(text: str) -> float:
+    """Return a number from 0 to 1. Raises ArgumentTypeError for other text."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,7 @@
-"""A run over many pages: what is done is skipped, what fails is told, the others go on."""
+"""Runs a task over many pages: skips those with a result, reports failures and continues.
+
+Must not know how a request is answered or printed.
+"""
 
 import time
 from argparse import Namespace
@@ -19,7 +22,7 @@ from phi3v.tasks import COMPARE, Task
 
 @dataclass
 class Tally:
-    """What became of the pages of a run."""
+    """Counts of a run's jobs by outcome; what cannot be read counts as failed."""
 
     total: int
     answered: int = 0
@@ -27,8 +30,8 @@ class Tally:
     failed: int = 0
 
     @property
-    def at(self) -> int:
-        """How many have had their turn."""
+    def done(self) -> int:
+        """How many jobs have an outcome."""
         return self.answered + self.skipped + self.failed
 
 
@@ -40,13 +43,13 @@ def run_batch(
     found: tuple[list[Job], list[Problem]],
     printer: Printer,
 ) -> Tally:
-    """Answer all jobs; see Tally. Raises RequestError where the results' file is not usable."""
+    """Answer all jobs and return their counts. Raises RequestError for an unusable --output."""
     jobs, problems = found
     tally = Tally(len(jobs) + len(problems))
     for problem in problems:
         tally.failed += 1
         record = {"name": problem.name, "source": problem.source, "error": problem.message}
-        tell_failure(flags, printer, record)
+        report_failure(flags, printer, record)
     opened = ResultsFile(Path(flags.output)) if flags.output else nullcontext()
     with opened as results:
         for job in jobs:
@@ -64,15 +67,15 @@ def run_job(
     results: ResultsFile | None,
     tally: Tally,
 ) -> None:
-    """Answer one job, unless the results have it already."""
+    """Answer one job, unless the results file already has it, and count its outcome."""
     key = job.key(plan)
-    if results is not None and results.take(key):
+    if results is not None and results.claim(key):
         tally.skipped += 1
         return
     begun = time.perf_counter()
     known = results.find(key) if results is not None else None
     try:
-        if known is not None:  # an equal picture was answered before
+        if known is not None:  # pages of equal content were answered before
             record = {**known, **job.describe()}
             record.pop("key")
         else:
@@ -81,7 +84,7 @@ def run_job(
             record = answer_job(job, task, plan, engine, pixels, printer.show)
     except RequestError as error:
         tally.failed += 1
-        tell_failure(flags, printer, {**job.describe(), "error": str(error)})
+        report_failure(flags, printer, {**job.describe(), "error": str(error)})
         return
     if results is not None:
         results.append(key, record)
@@ -89,31 +92,31 @@ def run_job(
     tally.answered += 1
     if not flags.quiet and (tally.total > 1 or results is not None):
         seconds = time.perf_counter() - begun
-        note(f"[{tally.at}/{tally.total}] {job.name}: {describe_end(record)}, {seconds:.1f} s")
+        note(f"[{tally.done}/{tally.total}] {job.name}: {describe_end(record)}, {seconds:.1f} s")
 
 
 def describe_end(record: dict[str, Any]) -> str:
-    """How an answer ended, in a word or two."""
+    """Return the finish reason in words and the number of new tokens."""
     words = {"length": "cut", "loop": "repeated itself", "stopped": "stopped", "end": "done"}
     return f"{words[record['finish_reason']]}, {record['new_tokens']} tokens"
 
 
-def tell_failure(flags: Namespace, printer: Printer, record: dict[str, Any]) -> None:
-    """Tell what failed: as a record for programs, else in words for people."""
+def report_failure(flags: Namespace, printer: Printer, record: dict[str, Any]) -> None:
+    """Print a failure's message to stderr and, for JSON on standard output, its record."""
     if flags.writes_json and not flags.output:
         printer.finish(record)
     note(f"phi3v: {record['error']}")
 
 
-def find_or_refuse(task: Task, sources: list[str], pages: str) -> tuple[list[Job], list[Problem]]:
-    """The jobs of a run. Raises RequestError where there is none, or too little to compare."""
+def require_jobs(task: Task, sources: list[str], pages: str) -> tuple[list[Job], list[Problem]]:
+    """Return a run's jobs and problems. Raises RequestError without jobs or images to compare."""
     jobs, problems = find_jobs(task, sources, pages)
     if not jobs:
         raise RequestError("\n".join(problem.message for problem in problems))
     if task is COMPARE and (problems or len(jobs[0].pages) < 2):
-        told = [problem.message for problem in problems]
+        lines = [problem.message for problem in problems]
         count = len(jobs[0].pages)
         raise RequestError(
-            "\n".join([*told, f"{count} can be read, and two are needed to compare: name more."])
+            "\n".join([*lines, f"{count} can be read, and two are needed to compare: name more."])
         )
     return jobs, problems

@@ -1,4 +1,7 @@
-"""A conversation on a terminal: questions in lines, answers as they come."""
+"""A chat on the terminal: reads questions line by line and streams the answers.
+
+Must not know flags or how the engine is loaded.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from phi3v.cli.printing import disarm, phase_line
+from phi3v.cli.printing import phase_line, strip_control_characters
 from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.documents.pages import Problem, find_pages
 from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
@@ -27,7 +30,10 @@ def chat(
     num_crops: int | None,
     revision: str,
 ) -> None:
-    """Ask and answer until the end of standard input."""
+    """Read and answer questions until /quit or the end of standard input.
+
+    `images` are shown with the first question; errors the user can fix are printed to stderr.
+    """
     turns: tuple[Turn, ...] = ()
     pending: tuple[ImageSource, ...] = tuple(images)
     is_terminal = sys.stdin.isatty()
@@ -48,29 +54,29 @@ def chat(
                 save(Request(turns, sampling, num_crops), engine, revision, argument.strip())
             elif line.strip() or pending:
                 question = Turn("user", line.strip(), pending)
-                text = say(engine, Request((*turns, question), sampling, num_crops))
+                text = print_answer(engine, Request((*turns, question), sampling, num_crops))
                 turns, pending = (*turns, question, Turn("assistant", text)), ()
         except RequestError as error:
             print(f"phi3v: {error}", file=sys.stderr)
 
 
 def read_line(is_terminal: bool) -> str | None:
-    """The next line of standard input; None at its end."""
+    """Return the next line of standard input; None at its end."""
     try:
         return input("> " if is_terminal else "")
     except EOFError:
         return None
 
 
-def say(engine: StreamingEngine, request: Request) -> str:
-    """Print an answer as it comes; Ctrl-C ends it. Returns what was said."""
+def print_answer(engine: StreamingEngine, request: Request) -> str:
+    """Print an answer as it streams and return its text; Ctrl-C ends the answer."""
     text = ""
     try:
         with phase_line() as show_phase, closing(engine.stream(request)) as chunks:
             for chunk in chunks:
                 show_phase(chunk)
                 text += chunk.text
-                print(disarm(chunk.text), end="", flush=True)
+                print(strip_control_characters(chunk.text), end="", flush=True)
     except KeyboardInterrupt:
         print(" (stopped)", end="")
     print(flush=True)
@@ -78,7 +84,7 @@ def say(engine: StreamingEngine, request: Request) -> str:
 
 
 def open_all(source: str) -> tuple[Image.Image, ...]:
-    """All pictures of a file, folder or address. Raises RequestError."""
+    """Return all images of a file, folder or address. Raises RequestError if any is unreadable."""
     if not source:
         raise RequestError("/add needs a file, a folder or a web address behind it.")
     images = []
@@ -90,7 +96,7 @@ def open_all(source: str) -> tuple[Image.Image, ...]:
 
 
 def save(request: Request, engine: StreamingEngine, revision: str, name: str) -> None:
-    """Write the conversation to a file. Raises RequestError."""
+    """Save the conversation to a .zip file. Raises RequestError if it cannot be written."""
     from phi3v.results.conversation_file import Conversation, save_conversation
 
     if not name:

@@ -1,4 +1,7 @@
-"""What is to be done: the pages behind the named files, each or together one request."""
+"""The jobs of a run: pages grouped into requests, and the plan that all requests share.
+
+Must not know how a job is answered or where its result goes.
+"""
 
 import hashlib
 import json
@@ -11,13 +14,13 @@ from phi3v.request import Sampling
 from phi3v.results.formats import OutputFormat
 from phi3v.tasks import COMPARE, Task
 
-# More than a person asks of one command, and each takes some hundred bytes until its turn comes.
+# More than one command is given; a page that is not open yet takes some hundred bytes.
 MAX_BATCH_PAGES = 100_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How every request of a run is made; equal plans and equal pages give equal answers."""
+    """The parameters of every request of a run; equal plans and pages give equal answers."""
 
     command: str
     question: str
@@ -27,28 +30,28 @@ class Plan:
     threshold: float | None
     model: str
     revision: str
-    weights: str  # number type and quantization, which change an answer now and then
+    weights: str  # dtype and quantization, which can change an answer
 
 
 @dataclass(frozen=True)
 class Job:
-    """The pages of one request: one page to describe or read, all of them to compare."""
+    """The pages of one request: a single page, or for compare all pages of the run."""
 
     pages: tuple[Page, ...]
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The display name, made of the pages' names."""
         return " and ".join(page.name for page in self.pages)
 
     def key(self, plan: Plan) -> str:
-        """A fingerprint of the pages' contents and the plan, in hex."""
+        """Return the SHA-256, in hex, of the plan and the pages' contents."""
         pages = [(page.content, page.number) for page in self.pages]
         text = json.dumps([pages, asdict(plan)], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Where the pages are from, for a record."""
+        """Return the name and the sources of the pages, for a record."""
         if len(self.pages) == 1:
             (page,) = self.pages
             return {"name": page.name, "source": page.source, "page": page.number}
@@ -59,7 +62,7 @@ class Job:
 
 
 def find_jobs(task: Task, sources: Iterable[str], pages: str) -> tuple[list[Job], list[Problem]]:
-    """All jobs of a run, and what cannot be read. Raises RequestError for a bad range of pages."""
+    """Return a run's jobs, and the problems. Raises RequestError for an invalid page range."""
     found = list(find_pages(sources, pages, most_pages=MAX_BATCH_PAGES))
     problems = [problem for problem in found if isinstance(problem, Problem)]
     good = [page for page in found if isinstance(page, Page)]

@@ -1,4 +1,7 @@
-"""From arguments to an exit code: settings, network, then a batch or a chat."""
+"""Entry point of the command line: parses arguments, loads the engine, runs a batch or a chat.
+
+Turns every RequestError into a message and an exit code. Must not know the app's page.
+"""
 
 import os
 import sys
@@ -6,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from phi3v.cli.arguments import CHAT, COMMANDS, SHARED, build_parser
+from phi3v.cli.arguments import CHAT, COMMANDS, SHARED_FLAGS, build_parser
 from phi3v.request import RequestError, Sampling
 from phi3v.tasks import DESCRIBE, DETAILS, OCR, Preset, Task, find_preset
 
@@ -20,12 +23,12 @@ DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code, see --help."""
+    """Run a command and return its exit code (see EPILOG in arguments.py)."""
     flags = build_parser().parse_args(arguments)
     try:
         if flags.command == CHAT:
-            return talk(flags)
-        return run(flags, COMMANDS[flags.command])
+            return run_chat(flags)
+        return run_task(flags, COMMANDS[flags.command])
     except RequestError as error:
         print(f"phi3v: {error}", file=sys.stderr)
         return UNUSABLE
@@ -33,20 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = " Run the same command to go on." if getattr(flags, "output", None) else ""
         print(f"\nphi3v: interrupted.{again}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has enough
+    except BrokenPipeError:  # the reader, such as head, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
 
 
-def run(flags: Namespace, task: Task) -> int:
-    """Describe, read or compare; files that cannot be read are told before the network loads."""
-    from phi3v.cli.batch import find_or_refuse, run_batch
+def run_task(flags: Namespace, task: Task) -> int:
+    """Run a task over its pages; unreadable files are reported before the model is loaded.
+
+    Returns the exit code. Raises RequestError for flags, files or a model that cannot be used.
+    """
+    from phi3v.cli.batch import require_jobs, run_batch
     from phi3v.cli.printing import note
 
     flags.writes_json = flags.json or not (flags.plain or sys.stdout.isatty())
     settings = read_flags(flags)
     sampling = read_sampling(flags, settings)
-    found = find_or_refuse(task, flags.sources, flags.pages)
+    found = require_jobs(task, flags.sources, flags.pages)
     engine, revision = open_engine(settings)
     preset = choose_preset(flags, task)
     weights = f"{engine.dtype} {settings.quantize}"
@@ -60,8 +66,8 @@ def run(flags: Namespace, task: Task) -> int:
     return DONE
 
 
-def talk(flags: Namespace) -> int:
-    """Chat until its end."""
+def run_chat(flags: Namespace) -> int:
+    """Chat about the named files and return the exit code. Raises RequestError as run_task does."""
     from phi3v.cli.chat import chat
     from phi3v.documents.pages import Problem, find_pages
 
@@ -78,12 +84,12 @@ def talk(flags: Namespace) -> int:
 
 
 def read_flags(flags: Namespace) -> "Settings":
-    """The settings that app.py has too, from flags and environment. Raises RequestError."""
+    """Return the app's settings from flags and environment. Raises RequestError for bad values."""
     from pydantic import ValidationError
 
     from phi3v.settings import Settings, describe_problem
 
-    given = {name: value for name in SHARED if (value := getattr(flags, name)) is not None}
+    given = {name: value for name in SHARED_FLAGS if (value := getattr(flags, name)) is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -95,12 +101,12 @@ def read_flags(flags: Namespace) -> "Settings":
 
 
 def read_sampling(flags: Namespace, settings: "Settings") -> Sampling:
-    """How tokens are chosen. Raises RequestError for values out of range."""
+    """Return the sampling parameters. Raises RequestError for values out of range."""
     return Sampling(settings.max_new_tokens, flags.temperature, flags.top_p, flags.seed)
 
 
 def open_engine(settings: "Settings") -> tuple["Engine", str]:
-    """The engine and its checkpoint's revision. Raises RequestError where it cannot be loaded."""
+    """Return the engine and its checkpoint's revision. Raises RequestError if it cannot load."""
     from transformers.utils import logging
 
     from phi3v.inference import load
@@ -115,7 +121,7 @@ def open_engine(settings: "Settings") -> tuple["Engine", str]:
 
 
 def choose_preset(flags: Namespace, task: Task) -> Preset:
-    """The preset that the flags name."""
+    """Return the preset of the task that the flags name, or its default."""
     if task is OCR:
         return find_preset(OCR, flags.format)
     return find_preset(task, flags.preset if task is DESCRIBE else "")
@@ -129,7 +135,7 @@ def make_plan(
     revision: str,
     weights: str,
 ) -> "Plan":
-    """How every request of this run is made."""
+    """Return the parameters of all requests of this run."""
     from phi3v.cli.jobs import Plan
 
     return Plan(
@@ -146,7 +152,7 @@ def make_plan(
 
 
 def choose_printer(flags: Namespace, plan: "Plan", jobs: list) -> "Printer":
-    """Nothing where a file takes the results, else JSON for programs or text for people."""
+    """Return the printer for standard output: silent with --output, else JSON or text."""
     from phi3v.cli.printing import JsonPrinter, SilentPrinter, TextPrinter
 
     if flags.output:

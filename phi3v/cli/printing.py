@@ -1,4 +1,7 @@
-"""What people and programs see: text that streams, lines of JSON, progress on standard error."""
+"""Output of the command line: streamed text or JSON lines, and progress on standard error.
+
+Knows records and chunks; must not know the engine or files of results.
+"""
 
 import json
 import sys
@@ -8,7 +11,7 @@ from typing import Any, Protocol
 
 from phi3v.request import Chunk
 
-# What is said on a terminal before the first word; a request waits for nobody else here.
+# Progress messages before the first token, by phase; without "waiting", as nothing is queued here.
 PHASES = {
     "preparing": "opening image {number} of {total}",
     "encoding": "reading image {number} of {total}",
@@ -18,36 +21,37 @@ ERASE = "\r\033[K"
 
 
 class Printer(Protocol):
-    """Where the answers of a run go."""
+    """Prints the answers of a run to standard output."""
 
     def begin(self, name: str) -> None:
-        """A page's turn has come."""
+        """Start the output of a page."""
 
     def show(self, text: str) -> None:
-        """The page's text so far."""
+        """Update the page's text, given from its beginning."""
 
     def finish(self, record: dict[str, Any]) -> None:
-        """The page's whole record."""
+        """End the output of a page with its record."""
 
 
 class JsonPrinter:
-    """One line of JSON for each page, when it is done."""
+    """Prints one line of JSON per page, when the page is done."""
 
     def begin(self, name: str) -> None:
-        """Nothing: a line is whole or not there."""
+        """Print nothing: a page is one whole line."""
 
     def show(self, text: str) -> None:
-        """Nothing, likewise."""
+        """Print nothing until the record is there."""
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Print the record at once, so that a reader need not wait for the next."""
+        """Print the record and flush, so that a pipe's reader gets it at once."""
         print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 class TextPrinter:
-    """Text as it comes, each page under its name where there are several.
+    """Prints text as it streams, each page under its name if is_named.
 
-    Of an answer whose format is only known at its end, nothing is shown before.
+    With `streams` False, for formats that are converted at the end, text is printed when a page is
+    done.
     """
 
     def __init__(self, is_named: bool, streams: bool) -> None:
@@ -62,18 +66,18 @@ class TextPrinter:
             print(f"== {name} ==", flush=True)
 
     def show(self, text: str) -> None:
-        """Print what is new; a text's last spaces may yet turn out to be its end."""
-        text = disarm(text).rstrip()
+        """Print the new text, without trailing whitespace, which may be the answer's end."""
+        text = strip_control_characters(text).rstrip()
         if self.streams and text.startswith(self._shown):
             print(text[len(self._shown) :], end="", flush=True)
             self._shown = text
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Print the rest, then what is to be said about it."""
-        text = disarm(record.get("text", ""))
+        """Print the remaining text, then differences, uncertain words and notes."""
+        text = strip_control_characters(record.get("text", ""))
         if text.startswith(self._shown):
             print(text[len(self._shown) :], flush=True)
-        else:  # its loop was cut off, or quotation marks turned out to be comment
+        else:  # its repetition was cut, or cleaning removed text that was shown
             print(f"\n\n{text}" if record.get("finish_reason") != "loop" else "", flush=True)
         for found in record.get("differences", ()):
             print(describe_pixels(found), flush=True)
@@ -87,23 +91,23 @@ class TextPrinter:
 
 
 class SilentPrinter:
-    """Nothing on standard output: the results go to a file."""
+    """Prints nothing, because the results go to a file."""
 
     def begin(self, name: str) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def show(self, text: str) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 @contextmanager
 def phase_line() -> Iterator[Callable[[Chunk], None]]:
-    """A function that shows a chunk's phase on standard error, if that is a terminal.
+    """Return a function that shows a chunk's phase on standard error, if that is a terminal.
 
-    Its line is gone with the first word, and when the answer ends.
+    The line is erased at the first text and when the context ends.
     """
     shown = ""
 
@@ -122,7 +126,7 @@ def phase_line() -> Iterator[Callable[[Chunk], None]]:
 
 
 def describe_pixels(found: dict[str, Any]) -> str:
-    """What the pixels of two pictures say, in one line."""
+    """Return a pixel comparison's record as one line of text."""
     first, second = found["pictures"]
     boxes = "; ".join(
         f"{region['number']}: {', '.join(map(str, region['box']))}" for region in found["regions"]
@@ -131,11 +135,11 @@ def describe_pixels(found: dict[str, Any]) -> str:
     return f"[pixels of {first} and {second}: {found['verdict']}{regions}]"
 
 
-def disarm(text: str) -> str:
-    """Take out what would steer a terminal."""
+def strip_control_characters(text: str) -> str:
+    """Remove unprintable characters except newlines and tabs, so that none controls a terminal."""
     return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
 
 
 def note(text: str) -> None:
-    """Say something on standard error."""
+    """Print a line to standard error and flush."""
     print(text, file=sys.stderr, flush=True)

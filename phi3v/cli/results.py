@@ -1,7 +1,8 @@
-"""A file of results, one line of JSON for each page, that survives being interrupted at any byte.
+"""A results file, one line of JSON per page, that survives an interruption at any byte.
 
-A line is on the disk before the next page begins; a line that was torn is cut off when the file is
-opened again. Pages are known by a key of their content and the request, not by their place.
+Each line is synced to disk before the next page begins; an incomplete last line is truncated when
+the file is opened again. A page is identified by a key of its content and the request, not by its
+path. Must not know how a record is made.
 """
 
 import json
@@ -16,15 +17,15 @@ Record = dict[str, Any]
 
 
 class ResultsFile:
-    """Appends records and knows which there are; use it in a `with`.
+    """Appends records and looks up existing ones by key; a context manager.
 
-    Raises RequestError where the file cannot be written or is no file of results.
+    Raises RequestError if the file cannot be written or has lines that are no results.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._answers: dict[str, Record] = {}
-        self._left: Counter[str] = Counter()
+        self._unclaimed: Counter[str] = Counter()
         try:
             self._file: BinaryIO = path.open("a+b")
         except OSError as error:
@@ -46,20 +47,20 @@ class ResultsFile:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def take(self, key: str) -> bool:
-        """Whether the file has a line for this page that no page was counted for yet.
+    def claim(self, key: str) -> bool:
+        """Claim one of the file's earlier lines with this key; return False if none is left.
 
-        Of two equal pictures in one batch each has its own line.
+        Two equal images in one batch have a line each, so each claims its own.
         """
-        self._left[key] -= 1
-        return self._left[key] >= 0
+        self._unclaimed[key] -= 1
+        return self._unclaimed[key] >= 0
 
     def find(self, key: str) -> Record | None:
-        """A record of equal content and request, if there is one."""
+        """Return a record of equal content and request; None if there is none."""
         return self._answers.get(key)
 
     def append(self, key: str, record: Record) -> None:
-        """Write a record and wait until it is on the disk."""
+        """Append a record and sync it to disk."""
         record = {"key": key, **record}
         self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
@@ -81,10 +82,10 @@ class ResultsFile:
                     f"Line {number} of {self.path} is no result of this program, and the file is "
                     "left as it is: name another --output."
                 ) from error
-            if is_torn:  # whole but for its end: what was torn off is the end of line
+            if is_torn:  # valid JSON, but the end of the line is missing
                 break
             self._answers[key] = record
-            self._left[key] += 1
+            self._unclaimed[key] += 1
             whole += len(line)
         self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Two pictures compared pixel by pixel; must not know models, files or pages."""
+"""Compares two images by their pixels; must not know the model, files or the app's page."""
 
 import lazy_loader
 

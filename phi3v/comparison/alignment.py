@@ -1,7 +1,7 @@
-"""One picture moved onto another that shows nearly the same: shifted, turned, scaled.
+"""Aligns an image with a similar one: translation, or translation, rotation and scale.
 
-Knows pixels only. scikit-image takes half a second to import, so it is imported where it is used.
-Legend: H, W height and width of the canvas on which both pictures lie.
+Knows pixel arrays only, no files. scikit-image takes half a second to import, so it is imported
+where it is used. Legend: H, W height and width of the canvas that both images have.
 """
 
 import numpy as np
@@ -12,37 +12,38 @@ Mask = NDArray[np.bool_]  # (H, W)
 
 
 def align(first: Pixels, second: Pixels, same_ratio: bool) -> tuple[Pixels, Mask, bool]:
-    """The second picture moved onto the first, where it has pixels, and whether it was moved.
+    """Return the second image aligned with the first, its valid pixels, and if it was moved.
 
-    Tried in turn: as it is, shifted, and turned, scaled and shifted by matching corners; the
-    simplest that is about as similar as the best is taken.
+    Tries no transform, a translation, and a similarity transform from matched corners, in this
+    order; a later one is used only if it is clearly better. A translation is tried only with
+    `same_ratio`, if both images had one aspect ratio before they were fitted to the canvas.
     """
     everywhere = np.ones(first.shape[:2], bool)
     best, inside, moved = second, everywhere, False
-    reached = rate(first, second, everywhere)
-    for transform in (find_shift, find_motion):
-        if reached > 0.98 or (transform is find_shift and not same_ratio):
+    best_similarity = mean_similarity(first, second, everywhere)
+    for estimate in (estimate_translation, estimate_transform):
+        if best_similarity > 0.98 or (estimate is estimate_translation and not same_ratio):
             continue
-        matrix = transform(first, second)
+        matrix = estimate(first, second)
         if matrix is None:
             continue
-        aligned, mask = move(second, matrix)
+        aligned, mask = warp_image(second, matrix)
         if mask.mean() < 0.3:
             continue
-        rated = rate(first, aligned, mask)
-        # a third nearer to equal: else it is chance, or a moved object in an unmoved picture
-        if 1 - rated < (1 - reached) * 2 / 3:
-            best, inside, moved, reached = aligned, mask, True, rated
+        similarity = mean_similarity(first, aligned, mask)
+        # a third closer to 1: else it is chance, or an object that moved in an image that did not
+        if 1 - similarity < (1 - best_similarity) * 2 / 3:
+            best, inside, moved, best_similarity = aligned, mask, True, similarity
     return best, inside, moved
 
 
-def rate(first: Pixels, second: Pixels, inside: Mask) -> float:
-    """The mean structural similarity of the part where both have pixels."""
+def mean_similarity(first: Pixels, second: Pixels, inside: Mask) -> float:
+    """Return the mean structural similarity of brightness where `inside`; 1 is equal."""
     return float(similarity_map(first, second)[inside].mean())
 
 
 def similarity_map(first: Pixels, second: Pixels) -> NDArray[np.float32]:
-    """Structural similarity of the brightness at each place (H, W), 1 is equal."""
+    """Return the structural similarity of brightness at each pixel, (H, W); 1 is equal."""
     from skimage.color import rgb2gray
     from skimage.metrics import structural_similarity
 
@@ -52,9 +53,9 @@ def similarity_map(first: Pixels, second: Pixels) -> NDArray[np.float32]:
 
 
 def colour_similarity(first: Pixels, second: Pixels, inside: Mask) -> float:
-    """Mean structural similarity of red, green and blue where `inside`, 1 is equal.
+    """Return the mean structural similarity of the RGB channels where `inside`; 1 is equal.
 
-    In brightness alone a red thing that became blue can be as good as equal.
+    In brightness alone, a red object that became blue can be almost equal.
     """
     from skimage.metrics import structural_similarity
 
@@ -62,8 +63,11 @@ def colour_similarity(first: Pixels, second: Pixels, inside: Mask) -> float:
     return float(np.asarray(similar)[inside].mean())
 
 
-def find_shift(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
-    """The shift, as a 3 x 3 matrix from first's places to second's, that fits best."""
+def estimate_translation(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
+    """Return the best translation by phase correlation; None if it is zero or not finite.
+
+    It is a 3 x 3 matrix from the first image's coordinates to the second's.
+    """
     from skimage.registration import phase_cross_correlation
 
     shift, _, _ = phase_cross_correlation(
@@ -74,29 +78,30 @@ def find_shift(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
     return np.array([[1, 0, -shift[1]], [0, 1, -shift[0]], [0, 0, 1]], np.float64)
 
 
-def find_motion(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
-    """Turn, scale and shift, as a 3 x 3 matrix from first's places to second's; None without one.
+def estimate_transform(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
+    """Return the rotation, scale and translation by matched corners; None if too few match.
 
-    Corners are matched by ORB, and RANSAC keeps the motion that most of them agree on.
+    It is a 3 x 3 matrix from the first image's coordinates to the second's. ORB finds and describes
+    the corners, RANSAC fits the similarity transform that most matches agree on.
     """
     from skimage.feature import ORB, match_descriptors
     from skimage.measure import ransac
     from skimage.transform import SimilarityTransform
 
-    places, descriptors = [], []
+    keypoints, descriptors = [], []
     for pixels in (first, second):
-        finder = ORB(n_keypoints=500)
+        detector = ORB(n_keypoints=500)
         try:
-            finder.detect_and_extract(pixels.mean(axis=2))
-        except (RuntimeError, IndexError, ValueError):  # no corners at all, or too small a picture
+            detector.detect_and_extract(pixels.mean(axis=2))
+        except (RuntimeError, IndexError, ValueError):  # no corners, or the image is too small
             return None
-        places.append(finder.keypoints[:, ::-1])
-        descriptors.append(finder.descriptors)
+        keypoints.append(detector.keypoints[:, ::-1])
+        descriptors.append(detector.descriptors)
     matches = match_descriptors(*descriptors, cross_check=True, max_ratio=0.9)
     if len(matches) < 12:
         return None
     model, inliers = ransac(
-        (places[0][matches[:, 0]], places[1][matches[:, 1]]),
+        (keypoints[0][matches[:, 0]], keypoints[1][matches[:, 1]]),
         SimilarityTransform,
         min_samples=3,
         residual_threshold=2,
@@ -108,10 +113,10 @@ def find_motion(first: Pixels, second: Pixels) -> NDArray[np.float64] | None:
     return np.asarray(model.params) if 0.3 < model.scale < 3 else None
 
 
-def move(pixels: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, Mask]:
-    """A picture seen through a matrix from the canvas's places to its own, and where it has any.
+def warp_image(pixels: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, Mask]:
+    """Return an image warped by a matrix from canvas to image coordinates, and its valid pixels.
 
-    A few pixels at its edge do not count: similarity is measured in windows around each place.
+    The mask excludes a margin of 4 pixels, because similarity is measured in windows.
     """
     from skimage.morphology import erosion, footprint_rectangle
     from skimage.transform import ProjectiveTransform, warp

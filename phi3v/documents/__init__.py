@@ -1,4 +1,7 @@
-"""Files and web addresses in: upright RGB images within limits; must not know models or pages."""
+"""Opens files, PDFs and web addresses as upright RGB images within limits.
+
+Must not know the model or the app's page.
+"""
 
 import lazy_loader
 

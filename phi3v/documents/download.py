@@ -1,7 +1,7 @@
-"""From a public web address to a file or a picture, without reaching what is not public.
+"""Downloads files and images from public web addresses; no request reaches a private address.
 
-The one place that fetches what a user names: its size, its time, and every address on the way are
-checked. Knows nothing of the network or the page.
+The only code that fetches a URL given by a user: size, duration and every redirect are checked.
+Must not know the model or the page.
 """
 
 import asyncio
@@ -33,11 +33,12 @@ def fetch_image(
     timeout: float = 20.0,
     resolve: Resolve | None = None,
 ) -> Image.Image:
-    """Download a picture from a public http or https address and open it; see open_image.
+    """Download an image from a public http or https address and open it; see open_image.
 
-    At most limit_bytes are read and at most timeout seconds spent, redirects included; each
-    redirect is checked like the first address. resolve turns a host name into the IP address to
-    connect to; by default only public addresses come out. Raises RequestError.
+    Reads at most limit_bytes and takes at most timeout seconds, redirects included; each redirect
+    is checked like the first address. resolve returns the IP address to connect to for a host name;
+    the default returns public addresses only. Raises RequestError for an address that is not
+    public, fails, or exceeds a limit, and for what is no readable image.
     """
     content, name = fetch_file(url, limit_bytes=limit_bytes, timeout=timeout, resolve=resolve)
     return open_stream(io.BytesIO(content), name)
@@ -50,7 +51,7 @@ def fetch_file(
     timeout: float = 20.0,
     resolve: Resolve | None = None,
 ) -> tuple[bytes, str]:
-    """Download a picture or PDF unopened: its bytes and its name; see fetch_image."""
+    """Download an image or PDF without opening it; return its bytes and name; see fetch_image."""
     url = url.strip()
     try:
         content = asyncio.run(download(url, limit_bytes, timeout, resolve or resolve_public))
@@ -69,8 +70,8 @@ def fetch_file(
 
 
 async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve) -> bytes:
-    """Fetch the bytes behind an address; see fetch_image."""
-    # Unpacking could pass the limit within one step, so nothing packed is asked for.
+    """Return the bytes at an address after up to MAX_REDIRECTS redirects; see fetch_image."""
+    # Decompression could exceed the limit in one step, so no compressed content is accepted.
     headers = {
         "Accept": "image/*, application/pdf",
         "Accept-Encoding": "identity",
@@ -79,8 +80,8 @@ async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve)
     async with asyncio.timeout(timeout):
         for _ in range(MAX_REDIRECTS + 1):
             address = check_address(url)
-            # The connection goes to the IP address that was checked: looking the name up once
-            # more could bring another one. (An explicit transport also ignores proxy variables.)
+            # Connect to the IP address that was checked: a second DNS lookup could return another
+            # one. (An explicit transport also ignores the environment's proxy variables.)
             transport = AsyncSecureTransport(await resolve(address.host))
             async with (
                 httpx.AsyncClient(transport=transport, timeout=timeout) as client,
@@ -95,7 +96,7 @@ async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve)
 
 
 def check_address(url: str) -> httpx.URL:
-    """Parse an address and refuse everything but http and https."""
+    """Parse an address. Raises RequestError unless it is http or https with a host."""
     address = httpx.URL(url)
     if address.scheme not in ("http", "https") or not address.host:
         raise RequestError(
@@ -107,7 +108,7 @@ def check_address(url: str) -> httpx.URL:
 
 
 async def resolve_public(host: str) -> str:
-    """Look a host name up and return its first public IP address; RequestError if it has none."""
+    """Return the first public IP address of a host name. Raises RequestError if it has none."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
@@ -125,7 +126,7 @@ async def resolve_public(host: str) -> str:
 
 
 def is_public(ip: str) -> bool:
-    """True for an address of the public internet, also after taking it out of an IPv6 wrapping."""
+    """True if an IP address is public; IPv6 that embeds an IPv4 address is judged by the latter."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo[1] if address.teredo else None
@@ -139,7 +140,10 @@ def is_public(ip: str) -> bool:
 
 
 async def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
-    """Read a response up to the limit, measured on what arrives and not on what is announced."""
+    """Return a response's body; the limit counts received bytes, not the Content-Length header.
+
+    Raises RequestError for a larger body and for any status but 200.
+    """
     if response.status_code != 200:
         raise RequestError(
             "The address answered {code} {reason}: check it in the browser, or download the "

@@ -1,8 +1,8 @@
-"""From a file to an upright RGB picture, within limits.
+"""Opens image files as upright RGB images within limits.
 
-Knows what people upload: phone photos, scans, animations, broken files. Whatever it refuses becomes
-a RequestError that names the file, what was found and what to do. Knows nothing of the network, the
-page, or where a picture goes next.
+Knows the files that people upload: phone photos, scans, animations, broken files. Each refusal is a
+RequestError that says which file, what was found and what to do. Must not know the model, the page,
+or what an image is used for.
 """
 
 import re
@@ -17,27 +17,27 @@ from PIL import Image, ImageOps
 from phi3v.request import ImageSource, RequestError
 from phi3v.translatable import Text
 
-# 64 million pixels hold any phone's photo (50 million and less) in 192 MB of RGB.
+# 64 million pixels, 192 MB as RGB: more than a phone's photo has (up to 50 million).
 MAX_PIXELS: Final = 64_000_000
-# Pillow opens more than these, among them PostScript, which runs an interpreter on the file.
+# Pillow opens more formats, among them PostScript, for which it runs an interpreter on the file.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
 READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 ORIENTATION: Final = 0x0112  # the EXIF tag
-# What a picture without a name is called.
-THE_PICTURE: Final = Text("The picture")
-# What Pillow's decoders raise on broken files: each format has its own.
+# What messages call an image without a name.
+UNNAMED: Final = Text("The picture")
+# The exceptions of Pillow's decoders for broken files: they differ by format.
 DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def open_image(source: ImageSource, name: str | None = None) -> Image.Image:
-    """Open a picture upright, as RGB, without its metadata; the first frame of an animation.
+    """Open an image upright, as RGB, without its metadata; of an animation, the first frame.
 
-    Transparent parts become white: dropping alpha, as the published processor does, would show
-    whatever colour lies hidden beneath. name is what messages call the picture; by default the
-    file's own. Raises RequestError.
+    Transparent parts become white: dropping alpha, as the published processor does, would show the
+    hidden colours of transparent pixels. name is what messages call the image, by default the
+    file's name. Raises RequestError for a missing, unreadable, damaged, empty or too large image.
     """
     if isinstance(source, Image.Image):
-        return to_rgb(source, name or THE_PICTURE)
+        return to_rgb(source, name or UNNAMED)
     path = Path(source)
     name = name or path.name
     try:
@@ -50,9 +50,9 @@ def open_image(source: ImageSource, name: str | None = None) -> Image.Image:
 
 
 def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, int]:
-    """The (width, height) that open_image will give, without decoding the pixels.
+    """Return the (width, height) of open_image's result without decoding the pixels.
 
-    A file that breaks off later than its header is not noticed. Raises RequestError.
+    Does not notice damage after the file's header. Raises RequestError as open_image does.
     """
     if isinstance(source, Image.Image):
         return source.size
@@ -60,18 +60,18 @@ def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, in
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_size(image, name or path.name)
-            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # 5 to 8 lie on a side
+            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # 5 to 8 swap width, height
             return image.size[::-1] if is_turned else image.size
     except (Image.DecompressionBombError, *DECODE_ERRORS):
-        return open_image(source, name).size  # which says what is wrong
+        return open_image(source, name).size  # raises the error that explains it
 
 
 def open_stream(file: BinaryIO, name: str) -> Image.Image:
-    """Open a picture from an open binary file; see open_image."""
+    """Open an image from a binary stream; see open_image."""
     try:
         image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        # Pillow has its own, higher, limit and tells the size only in words.
+        # Pillow has its own, higher limit and gives the size only in its message.
         found = re.search(r"\d{9,}", str(error))
         size = (
             Text("{count:,} pixels", count=int(found[0]))
@@ -86,7 +86,7 @@ def open_stream(file: BinaryIO, name: str) -> Image.Image:
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Decode a picture and bring it upright, to RGB, without metadata; see open_image."""
+    """Decode an image and return it upright, as RGB, without metadata; see open_image."""
     check_size(image, name)
     width, height = image.size
     try:
@@ -107,7 +107,7 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Raise RequestError for a picture with no pixels or too many."""
+    """Raise RequestError for an image without pixels or with more than MAX_PIXELS."""
     width, height = image.size
     if width == 0 or height == 0:
         raise RequestError(
@@ -127,21 +127,21 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB, over white where the picture is transparent."""
+    """Return a copy in RGB of an image of any mode, on white where it is transparent."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bits a pixel: convert() would clip nearly all to white
+    if image.mode.startswith("I"):  # 16 bits a pixel: convert() clips most values to white
         values = np.asarray(image).astype(np.int64)
         shift = 8 if values.max(initial=0) > 255 else 0
         return Image.fromarray((values >> shift).clip(0, 255).astype(np.uint8)).convert("RGB")
-    # A copy in every case: the caller's picture, or the open file, stays as it is.
+    # Always a copy: the caller's image, or the open file, must not change.
     return image.convert("RGB")
 
 
 def explain_size(name: str, found: str) -> Text:
-    """Say that a picture is too large, what was found and what the limit is."""
+    """Return the message for an image that is too large: `found` is its size in words."""
     return Text(
         "{name} is too large: {found}, the limit is {limit:,}. "
         "Make it smaller or cut out the part that matters.",
@@ -152,7 +152,7 @@ def explain_size(name: str, found: str) -> Text:
 
 
 def explain_unreadable(file: BinaryIO, name: str) -> Text:
-    """Say what a file that is no readable picture seems to be instead, from its first bytes."""
+    """Return the message for an unreadable file, with its format guessed from its first bytes."""
     file.seek(0)
     head = file.read(64)
     if not head:

@@ -1,8 +1,9 @@
-"""An uploaded picture's file without what it tells besides the picture: place, time, camera, text.
+"""Removes metadata from image files without re-encoding: location, time, camera, text.
 
-The pixels stay as they are, to the last bit: only the parts of the file that hold metadata go. The
-orientation stays, and the colour profile, because they say how the pixels are meant. Knows JPEG,
-PNG and WebP, the formats that cameras and telephones write and that the page keeps as they came.
+Drops the parts of a file that hold metadata and copies the others byte by byte, so pixels do not
+change. Orientation and colour profile stay, because displaying the image needs them. Knows JPEG,
+PNG and WebP, which cameras and phones write and the page stores unconverted; must not know the page
+or decode pixels.
 """
 
 import os
@@ -15,8 +16,8 @@ from uuid import uuid4
 from PIL import Image
 
 ORIENTATION: Final = 0x0112  # the EXIF tag
-# JPEG: APP1 (EXIF, XMP), APP3 to APP13 (makers' data, IPTC), APP15, and comments. APP0 is the
-# header, APP2 the colour profile, APP14 says how colours are stored.
+# JPEG markers APP1 (EXIF, XMP), APP3 to APP13 (vendor data, IPTC), APP15 and COM (comments). Kept
+# are APP0 (the JFIF header), APP2 (the colour profile) and APP14 (Adobe's colour transform).
 JPEG_METADATA: Final = {0xE1, *range(0xE3, 0xEE), 0xEF, 0xFE}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 PNG_START: Final = b"\x89PNG\r\n\x1a\n"
@@ -26,9 +27,9 @@ EXIF_START: Final = b"Exif\0\0"
 
 
 def strip_file(path: Path) -> bool:
-    """Take the metadata out of a picture's file, in place; False where that cannot be done.
+    """Remove the metadata from an image file in place; return False if that cannot be done.
 
-    A file of another format, or one whose parts make no sense, is left as it is.
+    A file of another format, or of an invalid structure, is left unchanged.
     """
     content = path.read_bytes()
     try:
@@ -40,12 +41,15 @@ def strip_file(path: Path) -> bool:
     if stripped != content:
         part = path.with_name(f"{path.name}.{uuid4().hex}")
         part.write_bytes(stripped)
-        os.replace(part, path)  # whoever has it open reads on in the old one
+        os.replace(part, path)  # readers with the old file open keep reading it
     return True
 
 
 def strip_bytes(content: bytes) -> bytes | None:
-    """The bytes of a picture's file without metadata; None for those of another format."""
+    """Return an image file's bytes without metadata; None for other formats.
+
+    Raises struct.error, IndexError or ValueError for an invalid structure.
+    """
     if content.startswith(b"\xff\xd8"):
         return strip_jpeg(content)
     if content.startswith(PNG_START):
@@ -56,13 +60,16 @@ def strip_bytes(content: bytes) -> bytes | None:
 
 
 def strip_jpeg(content: bytes) -> bytes:
-    """A JPEG without metadata but its orientation; what follows its end (films, depth) goes too."""
+    """Return a JPEG without metadata segments, except for its orientation.
+
+    Everything from the first scan on is copied, data after the image (videos, depth) included.
+    """
     kept = bytearray(content[:2])
     at = 2
     while content[at + 1] not in (START_OF_SCAN, END_OF_IMAGE):
         if content[at] != 0xFF:
             raise ValueError("no marker where one must be")
-        if content[at + 1] == 0xFF:  # fills
+        if content[at + 1] == 0xFF:  # a fill byte
             at += 1
             continue
         end = at + 2 + struct.unpack(">H", content[at + 2 : at + 4])[0]
@@ -78,7 +85,7 @@ def strip_jpeg(content: bytes) -> bytes:
 
 
 def only_orientation(exif: bytes) -> bytes:
-    """EXIF that holds nothing but the orientation of this one; none for an upright picture."""
+    """Return EXIF data with the orientation of `exif` only; b"" for an upright image."""
     found = Image.Exif()
     found.load(exif)
     orientation = found.get(ORIENTATION, 1)
@@ -90,12 +97,12 @@ def only_orientation(exif: bytes) -> bytes:
 
 
 def strip_png(content: bytes) -> bytes:
-    """A PNG without texts, time and EXIF."""
+    """Return a PNG without text, time and EXIF chunks, except for its orientation."""
     kept = bytearray(PNG_START)
     at = len(PNG_START)
     while at < len(content):
         length, kind = struct.unpack(">I4s", content[at : at + 8])
-        end = at + 12 + length  # with its check sum
+        end = at + 12 + length  # with its checksum
         if kind == b"eXIf" and (data := only_orientation(EXIF_START + content[at + 8 : end - 4])):
             check = struct.pack(">I", zlib.crc32(kind + data))
             kept += struct.pack(">I", len(data)) + kind + data + check
@@ -106,8 +113,8 @@ def strip_png(content: bytes) -> bytes:
 
 
 def strip_webp(content: bytes) -> bytes:
-    """A WebP without EXIF and XMP."""
-    kept = bytearray(b"WEBP")  # VP8X may go on announcing what is gone: readers look for it
+    """Return a WebP without EXIF and XMP chunks, except for its orientation."""
+    kept = bytearray(b"WEBP")  # VP8X may still flag removed chunks: readers cope with it
     at = 12
     while at < len(content):
         kind, length = struct.unpack("<4sI", content[at : at + 8])

@@ -1,8 +1,8 @@
-"""From files, folders, addresses and PDFs to pages: one picture each, or what is wrong with it.
+"""Finds the pages of files, folders, web addresses and PDFs, one image each, and reports problems.
 
-Knows page ranges, and how large a PDF's page is drawn; a page is found first and opened when its
-turn comes, so a thousand of them take no memory. Knows nothing of the network or the page of the
-app. PDFium draws the PDFs; it is not made for threads, so one lock stands around it.
+Knows page ranges and the resolution at which PDFs are rendered. Pages are found first and opened
+one at a time, so that a thousand of them need little memory. PDFium renders PDFs; it is not
+thread-safe, so a lock guards it. Must not know the model or the app's page.
 """
 
 import hashlib
@@ -23,32 +23,31 @@ from phi3v.documents.images import FORMATS, open_image, open_stream
 from phi3v.request import RequestError
 from phi3v.translatable import Text
 
-# A4 at 200 dots per inch is 1654 x 2339 pixels, well above the 1344 x 1680 at most that the network
+# A4 at 200 dots per inch is 1654 x 2339 pixels, well above the 1344 x 1680 at most that the model
 # sees of it in 16 crops, so that small print is scaled down and never up.
 DOTS_PER_INCH: Final = 200
-# However large or small a page is in inches: its longer side in pixels. 16 crops of 336 in a row
-# are the most of a side that the network sees, four of them the least worth drawing.
-LONGEST_SIDE: Final = (4 * 336, 16 * 336)
+# Least and most pixels of a page's longer side, whatever its size in inches. The model sees at most
+# 16 crops of 336 pixels along a side; rendering fewer than four of them is not worth it.
+LONGER_SIDE_LIMITS: Final = (4 * 336, 16 * 336)
 MAX_PAGE_PIXELS: Final = 16_000_000
 POINTS_PER_INCH: Final = 72
 
 MAX_PAGES: Final = 500
 MAX_FILE_BYTES: Final = 200 * 2**20
-# PDFium's number for a document that wants a password (FPDF_ERR_PASSWORD).
+# PDFium's error code for a document that needs a password (FPDF_ERR_PASSWORD).
 ERR_PASSWORD: Final = 4
 
-PDFIUM = threading.Lock()
+PDFIUM_LOCK = threading.Lock()
 
 Ranges = tuple[tuple[int, int | None], ...]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A picture's file, or one page of a PDF, not opened yet.
+    """An image file or one page of a PDF, not opened yet.
 
-    name is what people call it ("bill.pdf, page 2"); source is the path or address as it was
-    given; content is the SHA-256 of the file, in hex; number counts a PDF's pages from 1 and is
-    None for a picture.
+    name is its display name ("bill.pdf, page 2"); source is the path or address as given; content
+    is the file's SHA-256 in hex; number is a PDF's page number from 1, None for an image.
     """
 
     name: str
@@ -58,9 +57,9 @@ class Page:
     data: Path | bytes
 
     def open(self) -> Image.Image:
-        """The upright RGB picture. Raises RequestError where it is broken or too large."""
+        """Return the upright RGB image. Raises RequestError if it is damaged or too large."""
         if self.number is not None:
-            return draw_page(self.data, self.number, self.name)
+            return render_page(self.data, self.number, self.name)
         if isinstance(self.data, bytes):
             return open_stream(io.BytesIO(self.data), self.name)
         return open_image(self.data, self.name)
@@ -68,7 +67,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a file, or some pages of it, cannot be read: what was found, the limit, what to do."""
+    """A file, or pages of one, that cannot be read; message says what was found and what to do."""
 
     name: str
     source: str
@@ -82,11 +81,12 @@ def find_pages(
     most_pages: int = MAX_PAGES,
     fetch: Callable[[str], tuple[bytes, str]] = fetch_file,
 ) -> Iterator[Page | Problem]:
-    """All pages of files, folders (their pictures and PDFs, by name) and web addresses, in order.
+    """Yield all pages of files, folders (images and PDFs, by name) and web addresses, in order.
 
-    pages chooses pages of the PDFs, like "1-3,7" or "5-"; empty is all. Whatever cannot be read
-    becomes a Problem and the others go on. After most_pages pages a last Problem says what is left
-    out. fetch turns an address into its file and name. Raises RequestError for a bad range.
+    pages selects pages of the PDFs, like "1-3,7" or "5-"; empty is all. What cannot be read becomes
+    a Problem, and the other sources continue. After most_pages pages a last Problem says that the
+    rest is left out. fetch returns the content and file name at an address. Raises RequestError for
+    an invalid range.
     """
     ranges = parse_ranges(pages)
     count = 0
@@ -110,7 +110,7 @@ def find_pages(
 
 
 def open_pages(found: Iterable[Page | Problem]) -> Iterator[tuple[Page, Image.Image] | Problem]:
-    """Open each page in its turn; one that is broken becomes a Problem, and the others go on."""
+    """Open the pages one at a time; a damaged one becomes a Problem, and the others continue."""
     for page in found:
         if isinstance(page, Problem):
             yield page
@@ -124,7 +124,7 @@ def open_pages(found: Iterable[Page | Problem]) -> Iterator[tuple[Page, Image.Im
 def find_in_source(
     source: str, ranges: Ranges, fetch: Callable[[str], tuple[bytes, str]]
 ) -> Iterator[Page | Problem]:
-    """The pages of one file, folder or address; see find_pages."""
+    """Yield the pages of one file, folder or address; see find_pages."""
     name = source if is_address(source) else Path(source).name or source
     try:
         if is_address(source):
@@ -143,7 +143,10 @@ def find_in_source(
 def find_in_file(
     data: Path | bytes, name: str, source: str, ranges: Ranges
 ) -> Iterator[Page | Problem]:
-    """The pages of one file's content; a picture is one page. Raises RequestError."""
+    """Yield the pages of one file; an image is one page.
+
+    Raises RequestError for a PDF that cannot be opened or has none of the selected pages.
+    """
     with open_binary(data) as file:
         head = file.read(1024)
         file.seek(0)
@@ -167,8 +170,11 @@ def find_in_file(
         yield Page(page, source, content, number, data)
 
 
-def draw_page(data: Path | bytes, number: int, name: str) -> Image.Image:
-    """Draw a PDF's page, counted from 1, as an RGB picture, with its filled-in form fields."""
+def render_page(data: Path | bytes, number: int, name: str) -> Image.Image:
+    """Render a PDF's page (number from 1) as an RGB image, with its filled-in form fields.
+
+    Raises RequestError for a damaged page.
+    """
     with open_pdf(data, name) as document:
         try:
             document.init_forms()
@@ -184,29 +190,29 @@ def draw_page(data: Path | bytes, number: int, name: str) -> Image.Image:
 
 
 def choose_scale(width: float, height: float) -> float:
-    """Pixels for each of a page's points, by its size in points; see the constants above."""
+    """Return the pixels per point for a page of this size in points, within the limits above."""
     longer = max(width, height, 1e-3)
-    shortest, longest = LONGEST_SIDE
+    shortest, longest = LONGER_SIDE_LIMITS
     scale = min(max(DOTS_PER_INCH / POINTS_PER_INCH, shortest / longer), longest / longer)
     return float(min(scale, (MAX_PAGE_PIXELS / max(width * height, 1e-6)) ** 0.5))
 
 
 @contextmanager
 def open_pdf(data: Path | bytes, name: str) -> Iterator[pypdfium2.PdfDocument]:
-    """A PDF while nobody else uses PDFium. Raises RequestError where it cannot be opened."""
-    with PDFIUM:
+    """Open a PDF and hold PDFium's lock meanwhile. Raises RequestError if it cannot be opened."""
+    with PDFIUM_LOCK:
         try:
             document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
-            refuse_pdf(name, error)
+            raise_pdf_error(name, error)
         try:
             yield document
         finally:
             document.close()
 
 
-def refuse_pdf(name: str, error: pypdfium2.PdfiumError) -> NoReturn:
-    """Say in a RequestError why a PDF does not open."""
+def raise_pdf_error(name: str, error: pypdfium2.PdfiumError) -> NoReturn:
+    """Raise the RequestError that explains why a PDF does not open."""
     if error.err_code == ERR_PASSWORD:
         raise RequestError(
             "{name} is locked with a password, and a locked PDF is not read here: open it with "
@@ -221,7 +227,10 @@ def refuse_pdf(name: str, error: pypdfium2.PdfiumError) -> NoReturn:
 
 
 def parse_ranges(text: str) -> Ranges:
-    """Read a choice of pages like "1-3,7" or "5-"; (1, None) is all. Raises RequestError."""
+    """Parse page ranges like "1-3,7" or "5-"; "" is all, (1, None).
+
+    Raises RequestError for other syntax and for ranges that begin below 1 or end before they begin.
+    """
     if not text.strip():
         return ((1, None),)
     ranges = []
@@ -246,7 +255,7 @@ def parse_ranges(text: str) -> Ranges:
 
 
 def choose_pages(ranges: Ranges, count: int) -> list[int]:
-    """The numbers of a document's pages that the ranges name, ascending, each once."""
+    """Return the page numbers within the ranges, up to `count`, ascending and unique."""
     chosen: set[int] = set()
     for first, last in ranges:
         chosen.update(range(first, min(last or count, count) + 1))
@@ -254,7 +263,10 @@ def choose_pages(ranges: Ranges, count: int) -> list[int]:
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """A folder's pictures and PDFs by their names' endings, sorted; not those of its folders."""
+    """Return a folder's images and PDFs by file suffix, sorted; subfolders are not searched.
+
+    Raises RequestError if there are none.
+    """
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     files = [
         file
@@ -273,7 +285,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def check_file(path: Path, name: str) -> None:
-    """Raise RequestError where there is no file, or one larger than the limit."""
+    """Raise RequestError if the file is missing or larger than MAX_FILE_BYTES."""
     if not path.is_file():
         raise RequestError("{name} is not there: check the name.", name=path)
     size = path.stat().st_size
@@ -288,7 +300,7 @@ def check_file(path: Path, name: str) -> None:
 
 @contextmanager
 def open_binary(data: Path | bytes) -> Iterator[io.BufferedIOBase]:
-    """A file, or bytes, to read from."""
+    """Open a file, or bytes, as a binary stream. Raises RequestError without permission."""
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
             yield file
@@ -299,5 +311,5 @@ def open_binary(data: Path | bytes) -> Iterator[io.BufferedIOBase]:
 
 
 def is_address(source: str) -> bool:
-    """Whether a source is a web address and not a file."""
+    """True if a source is an http or https address, not a file."""
     return bool(re.match(r"https?://", source, re.IGNORECASE))

@@ -82,6 +82,6 @@ def choose_attention(device: torch.device, dtype: torch.dtype, attention: str) -
     if attention == "flash_attention_2" and not can_flash:
         raise RequestError(
             "flash_attention_2 needs a CUDA device, a 16-bit dtype and the flash-attn package "
-            "(requirements-cuda.txt). Use auto or sdpa."
+            "(requirements-flash-attn.txt). Use auto or sdpa."
         )
     return attention

@@ -1,4 +1,7 @@
-"""Answers out: clean text, formats, saved conversations; must not know models or pages."""
+"""Turns answers into clean text, output formats and saved conversations.
+
+Must not know the model or the app's page.
+"""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""A conversation as one file that people can read and the app can load again.
+"""Saves a conversation as a zip file that people can read and the app can load again.
 
-A zip with conversation.md for people, conversation.json for programs, and the pictures as PNG
-without metadata. Loading trusts nothing: sizes are bounded, nothing is unpacked to the disk, and
-every picture is opened like an uploaded one.
+It has conversation.md for people, conversation.json for programs, and the images as PNG without
+metadata. Loading does not trust the file: sizes are limited, nothing is extracted to disk, and each
+image is opened like an upload. Must not know the model or the page.
 """
 
 import io
@@ -25,18 +25,17 @@ MANIFEST: Final = "conversation.json"
 READABLE: Final = "conversation.md"
 MAX_ZIP_BYTES: Final = 512 * 2**20
 MAX_MANIFEST_BYTES: Final = 16 * 2**20
-MAX_PICTURE_BYTES: Final = 200 * 2**20  # 64 million pixels as PNG, nothing compressed
-MAX_PICTURES: Final = 100
-MAX_ALL_PIXELS: Final = (
-    256_000_000  # of all pictures, 768 MB once opened; a small zip can hold more
-)
-# What zipfile raises on broken, locked or exotic archives.
+MAX_IMAGE_BYTES: Final = 200 * 2**20  # 64 million RGB pixels as PNG without compression
+MAX_IMAGES: Final = 100
+# Of all images together, 768 MB once opened; a small zip file can hold more.
+MAX_ALL_PIXELS: Final = 256_000_000
+# The exceptions of zipfile for damaged, encrypted or unsupported archives.
 ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation and what it was held with: model's name and revision, settings with seed."""
+    """The turns of a conversation with the model's name and revision and the sampling."""
 
     turns: tuple[Turn, ...]
     model: str = ""
@@ -45,27 +44,27 @@ class Conversation:
     num_crops: int | None = None
 
     def request(self) -> Request:
-        """The request to go on with; its last turn must still be asked."""
+        """Return a request with these turns; append a question before answering it."""
         return Request(self.turns, self.sampling, self.num_crops)
 
 
-class Strict(BaseModel):
-    """What stands in a file that may come from anyone."""
+class StrictModel(BaseModel):
+    """Base of the models that validate a file from an untrusted source, without conversions."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class SavedTurn(Strict):
-    """A turn; images are names of pictures in the zip."""
+class SavedTurn(StrictModel):
+    """A turn in conversation.json; images are names of files in the zip."""
 
     role: Role
     text: str
-    images: list[str] = Field([], max_length=MAX_PICTURES)
+    images: list[str] = Field([], max_length=MAX_IMAGES)
     token_ids: list[int] = []
 
 
-class SavedSampling(Strict):
-    """Sampling's fields; it checks their ranges itself."""
+class SavedSampling(StrictModel):
+    """The fields of Sampling, which checks their ranges."""
 
     max_new_tokens: int = Sampling.max_new_tokens
     temperature: float = Sampling.temperature
@@ -73,8 +72,8 @@ class SavedSampling(Strict):
     seed: int | None = None
 
 
-class Saved(Strict):
-    """conversation.json."""
+class SavedConversation(StrictModel):
+    """The content of conversation.json."""
 
     format: Literal["phi3v conversation"] = "phi3v conversation"
     version: Literal[1] = 1
@@ -86,7 +85,10 @@ class Saved(Strict):
 
 
 def save_conversation(conversation: Conversation, target: Path | BinaryIO) -> None:
-    """Write a conversation to a .zip file, whole or not at all. Raises RequestError."""
+    """Write a conversation to a .zip file; a path is written atomically.
+
+    Raises RequestError if an image cannot be read or the file cannot be written.
+    """
     content = pack_conversation(conversation)
     if not isinstance(target, Path):
         target.write(content)
@@ -104,13 +106,13 @@ def save_conversation(conversation: Conversation, target: Path | BinaryIO) -> No
 
 
 def pack_conversation(conversation: Conversation) -> bytes:
-    """A conversation as the bytes of a zip. Raises RequestError where a picture is gone."""
+    """Return a conversation as the bytes of a zip. Raises RequestError for an unreadable image."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        names = name_pictures(conversation)
+        names = name_images(conversation)
         for turn, names_of_turn in zip(conversation.turns, names, strict=True):
             for image, name in zip(turn.images, names_of_turn, strict=True):
-                # PNG is compressed already
+                # stored: PNG is already compressed
                 archive.writestr(name, encode_png(open_image(image)), zipfile.ZIP_STORED)
         archive.writestr(MANIFEST, to_json(conversation))
         archive.writestr(READABLE, to_markdown(conversation))
@@ -118,22 +120,22 @@ def pack_conversation(conversation: Conversation) -> bytes:
 
 
 def to_json(conversation: Conversation) -> str:
-    """A conversation as JSON; pictures by their names in the zip."""
-    saved = Saved(
+    """Return a conversation as JSON; images are given by their names in the zip."""
+    saved = SavedConversation(
         model=conversation.model,
         revision=conversation.revision,
         sampling=SavedSampling(**asdict(conversation.sampling)),
         num_crops=conversation.num_crops,
         turns=[
             SavedTurn(role=turn.role, text=turn.text, images=names, token_ids=list(turn.token_ids))
-            for turn, names in zip(conversation.turns, name_pictures(conversation), strict=True)
+            for turn, names in zip(conversation.turns, name_images(conversation), strict=True)
         ],
     )
     return json.dumps(saved.model_dump(), ensure_ascii=False, indent=2)
 
 
 def to_markdown(conversation: Conversation) -> str:
-    """A conversation as Markdown, pictures shown above their question."""
+    """Return a conversation as Markdown, with the images of a turn above its text."""
     sampling = conversation.sampling
     facts = {
         "Model": f"{conversation.model} {conversation.revision}".strip() or "unknown",
@@ -145,7 +147,7 @@ def to_markdown(conversation: Conversation) -> str:
     }
     lines = ["# Conversation", "", *(f"- {name}: {value}" for name, value in facts.items())]
     number = 0
-    for turn, names in zip(conversation.turns, name_pictures(conversation), strict=True):
+    for turn, names in zip(conversation.turns, name_images(conversation), strict=True):
         lines += ["", f"## {turn.role.capitalize()}", ""]
         for name in names:
             number += 1
@@ -154,8 +156,8 @@ def to_markdown(conversation: Conversation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def name_pictures(conversation: Conversation) -> list[list[str]]:
-    """The names of each turn's pictures in the zip, numbered over the conversation."""
+def name_images(conversation: Conversation) -> list[list[str]]:
+    """Return the names in the zip of each turn's images, numbered over all turns from 1."""
     names = []
     number = 0
     for turn in conversation.turns:
@@ -165,14 +167,18 @@ def name_pictures(conversation: Conversation) -> list[list[str]]:
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG."""
+    """Return an image as the bytes of a PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def load_conversation(source: Path | BinaryIO, name: str = "") -> Conversation:
-    """Read a conversation that save_conversation wrote, pictures opened. Raises RequestError."""
+    """Load a conversation written by save_conversation, with its images opened.
+
+    name is what messages call the file. Raises RequestError if it is missing, damaged, of another
+    format or version, or over a limit.
+    """
     name = name or (source.name if isinstance(source, Path) else Text("The conversation"))
     try:
         check_size(source, name)
@@ -188,7 +194,7 @@ def load_conversation(source: Path | BinaryIO, name: str = "") -> Conversation:
 
 
 def check_size(source: Path | BinaryIO, name: str) -> None:
-    """Raise RequestError for a file larger than the limit."""
+    """Raise RequestError for a file larger than MAX_ZIP_BYTES."""
     if isinstance(source, Path):
         size = source.stat().st_size
     else:
@@ -204,9 +210,10 @@ def check_size(source: Path | BinaryIO, name: str) -> None:
 
 
 def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
-    """The conversation in an open zip; see load_conversation."""
+    """Return the conversation in an open zip; see load_conversation."""
     try:
-        saved = Saved.model_validate_json(read_entry(archive, MANIFEST, MAX_MANIFEST_BYTES, name))
+        manifest = read_entry(archive, MANIFEST, MAX_MANIFEST_BYTES, name)
+        saved = SavedConversation.model_validate_json(manifest)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or Text("its beginning")
@@ -218,19 +225,19 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
             problem=problem["msg"],
         ) from error
     count = sum(len(turn.images) for turn in saved.turns)
-    if count > MAX_PICTURES:
+    if count > MAX_IMAGES:
         raise RequestError(
             "{name} has {count} pictures, the limit is {limit}: save a shorter one.",
             name=name,
             count=count,
-            limit=MAX_PICTURES,
+            limit=MAX_IMAGES,
         )
     turns = []
     pixels = 0
     for turn in saved.turns:
         images = []
         for entry in turn.images:
-            content = read_entry(archive, entry, MAX_PICTURE_BYTES, name)
+            content = read_entry(archive, entry, MAX_IMAGE_BYTES, name)
             images.append(open_stream(io.BytesIO(content), entry))
             pixels += images[-1].width * images[-1].height
             if pixels > MAX_ALL_PIXELS:
@@ -246,7 +253,10 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
 
 
 def read_entry(archive: zipfile.ZipFile, entry: str, limit: int, name: str) -> bytes:
-    """One file of a zip, in memory and within a limit, whatever size the zip claims for it."""
+    """Return the bytes of one file in a zip; reads up to `limit`, not the size in its header.
+
+    Raises RequestError for a missing or larger file.
+    """
     try:
         with archive.open(entry) as file:
             content = file.read(limit + 1)

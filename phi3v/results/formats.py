@@ -1,7 +1,7 @@
-"""What an answer to "read this" is turned into: text, Markdown, JSON or CSV, checked.
+"""Converts transcriptions to text, Markdown, JSON or CSV and validates them.
 
-Knows the formats and how networks miss them; knows neither the network nor the page. Nothing is
-made up: what does not fit its format is given as it is, with the reason.
+Knows the formats and the mistakes that models make in them; must not know the model or the page.
+Nothing is invented: an answer that does not fit its format is returned unchanged, with the reason.
 """
 
 import csv
@@ -26,7 +26,7 @@ SUFFIXES: Final[dict[OutputFormat, str]] = {
     "json": ".json",
     "csv": ".csv",
 }
-MOST_BEGINS: Final = 20  # brackets in a text that may begin its JSON
+MAX_JSON_STARTS: Final = 20  # brackets in a text at which JSON parsing is tried
 MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 
 Rows = list[list[str]]
@@ -34,9 +34,9 @@ Rows = list[list[str]]
 
 @dataclass(frozen=True)
 class Formatted:
-    """An answer in its format. problem says why it is not in it, and then text is the answer's.
+    """An answer in its output format; or, with a problem, its text and why it does not fit.
 
-    Where the answer is only a remark that there is no text, that is the problem, and text is empty.
+    For a refusal (the model says that there is no text), text is empty and problem quotes it.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Formatted:
 
 
 def format_answer(answer: str, output_format: OutputFormat) -> Formatted:
-    """Clean a whole answer and bring it to a format; see clean_answer for what is taken off."""
+    """Convert a whole answer to a format, after clean_answer removed its commentary."""
     text = clean_answer(answer)
     if is_refusal(text):
         problem = Text("The model read no text; it says: {says}", says=text)
@@ -58,7 +58,7 @@ def format_answer(answer: str, output_format: OutputFormat) -> Formatted:
 
 
 def format_json(text: str) -> Formatted:
-    """Read an answer's JSON object, or list of objects; lines of `key: value` count as one."""
+    """Return an answer's JSON object, or list of objects; `key: value` lines become an object."""
     try:
         value = read_json(text)
     except (ValueError, RecursionError) as error:
@@ -76,15 +76,15 @@ def format_json(text: str) -> Formatted:
 
 
 def read_json(text: str) -> Any:
-    """The first JSON object, or list of objects, in a text; else the first list or empty object.
+    """Return the first JSON object, or list of objects, in a text; else the last other value.
 
-    A name that stands twice gets a list of its values. Raises ValueError where there is none.
+    A repeated name gets a list of its values. Raises ValueError if the text has no JSON.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=join_pairs, parse_constant=refuse_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=group_pairs, parse_constant=reject_constant)
     problem, other, at = ValueError("there is no object in it"), None, 0
-    for begin in [found.start() for found in re.finditer(r"[{\[]", text)][:MOST_BEGINS]:
+    for begin in [found.start() for found in re.finditer(r"[{\[]", text)][:MAX_JSON_STARTS]:
         if begin < at:
-            continue  # within a value that was read, or that breaks off
+            continue  # inside a value that was parsed or is invalid
         try:
             value, at = decoder.raw_decode(text, begin)
         except json.JSONDecodeError as error:
@@ -98,21 +98,24 @@ def read_json(text: str) -> Any:
     return other
 
 
-def join_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict of pairs in which nothing is lost: the values of a repeated name become a list."""
+def group_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dict of all pairs; the values of a repeated name become a list."""
     grouped: dict[str, list[Any]] = {}
     for name, value in pairs:
         grouped.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in grouped.items()}
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """Raise ValueError: NaN and Infinity are no JSON."""
+def reject_constant(name: str) -> NoReturn:
+    """Raise ValueError: NaN and Infinity are not valid JSON."""
     raise ValueError(f"{name} is no JSON value")
 
 
 def read_pairs(text: str) -> dict[str, Any] | None:
-    """Lines of `name: value`, also as Markdown (`- **name:** value`); None where one is not."""
+    """Parse lines of `name: value`, also in Markdown (`- **name:** value`).
+
+    None if any line is not one.
+    """
     pairs = []
     for line in filter(str.strip, text.splitlines()):
         name, colon, value = line.strip().lstrip("-*• ").partition(":")
@@ -120,25 +123,25 @@ def read_pairs(text: str) -> dict[str, Any] | None:
         if not colon or not name or len(name) > 80 or name.startswith(("{", "[", '"')):
             return None
         pairs.append((name, value.strip(" *\t")))
-    return join_pairs(pairs) if pairs else None
+    return group_pairs(pairs) if pairs else None
 
 
 def is_record(value: object) -> bool:
-    """Whether a JSON value is an object with something in it, or a list of such objects."""
+    """True if a JSON value is a non-empty object or a list of them."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(part, dict) and part for part in value)
     return isinstance(value, dict) and bool(value)
 
 
 def describe_json(value: object) -> Text:
-    """What a JSON value is, in words."""
+    """Return the words for a JSON value that is not a record."""
     if isinstance(value, list):
         return Text("a list of other things than objects") if value else Text("an empty list")
     return Text("an empty object")
 
 
 def explain_json(text: str, error: Exception) -> Text:
-    """Say why a text is no JSON and what to do."""
+    """Return the message for a text that is not JSON: the reason and what to do."""
     if text.lstrip().startswith(("{", "[")) and not text.rstrip().endswith(("}", "]")):
         return Text(
             "The JSON breaks off after {count} characters: continue the answer, or allow a "
@@ -154,7 +157,10 @@ def explain_json(text: str, error: Exception) -> Text:
 
 
 def format_csv(text: str) -> Formatted:
-    """Write an answer's tables, Markdown or comma-separated, as CSV; a blank line parts tables."""
+    """Convert an answer's Markdown tables, or comma-separated text, to CSV.
+
+    An empty line separates tables.
+    """
     tables = read_markdown_tables(text) or [read_csv(text)]
     pieces = []
     for table in tables:
@@ -165,7 +171,7 @@ def format_csv(text: str) -> Formatted:
 
 
 def read_markdown_tables(text: str) -> list[Rows]:
-    """The cells of each Markdown table in a text, row by row, header first."""
+    """Return the cells of each Markdown table in a text, row by row, header first."""
     tables: list[Rows] = []
     tokens = MARKDOWN.parse(text)
     for token, content in pairwise(tokens):
@@ -180,16 +186,19 @@ def read_markdown_tables(text: str) -> list[Rows]:
 
 
 def read_csv(text: str) -> Rows:
-    """The rows of comma-separated text, empty lines left out."""
+    """Return the rows of comma-separated text without empty ones."""
     try:
         rows = list(csv.reader(io.StringIO(text), skipinitialspace=True, strict=True))
-    except csv.Error:  # a quotation mark that is none of CSV's, such as inches
+    except csv.Error:  # a quotation mark in a cell, such as for inches
         rows = list(csv.reader(io.StringIO(text), quoting=csv.QUOTE_NONE))
     return [row for row in rows if any(cell.strip() for cell in row)]
 
 
 def explain_rows(tables: Sequence[Rows]) -> Text | None:
-    """Say where a table has a row of another length than its first; None where none has."""
+    """Return the message for the first row whose length differs from its table's first row.
+
+    None if all rows of a table are equally long.
+    """
     if not any(tables):
         return Text("The answer has no table: ask again, or choose another format.")
     for table in tables:

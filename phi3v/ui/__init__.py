@@ -1,5 +1,5 @@
-"""The page; with app.py the only part that imports gradio. Must not import torch."""
+"""The Gradio page. Only this package and app.py import gradio; it must not import torch."""
 
-from phi3v.ui.page import build_page, launch_options
+import lazy_loader
 
-__all__ = ["build_page", "launch_options"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

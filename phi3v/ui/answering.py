@@ -1,6 +1,7 @@
-"""From a request to pieces of text, on a GPU that may be lent by a hosted Space for its duration.
+"""Streams the answer to a request, on a GPU that a hosted Space may allocate for its duration.
 
-The one place where the page meets the engine and where its errors become words for people.
+The only place where the page calls the engine and where its errors become messages for users.
+Knows nothing of components.
 """
 
 import logging
@@ -23,15 +24,15 @@ from phi3v.ui.notices import refusal
 
 logger = logging.getLogger(__name__)
 
-# What a GPU of a hosted Space is asked for, in seconds: start and prompt, each picture at 17
-# crops, each token at the pace of a slow moment. Asking for more than needed costs quota.
+# GPU time requested from a hosted Space, in seconds: for start and prompt, for each image at 17
+# crops, and for each token at a slow moment's speed. Requesting more than needed costs quota.
 SECONDS_TO_START, SECONDS_PER_IMAGE, SECONDS_PER_TOKEN = 10.0, 2.0, 0.05
-MOST_SECONDS = 120
+MAX_SECONDS = 120
 
-# Text is shown this often, in seconds: a page cannot draw hundreds of tokens one by one.
+# Seconds between two updates of the shown text: a page cannot draw hundreds of tokens one by one.
 SHOW_INTERVAL = 0.05
 
-# What the line of figures says before there are any.
+# Templates of the status line before the first token.
 PHASES = {
     "loading": words.LOADING,
     "waiting": words.WAITING_POSITION,
@@ -42,16 +43,16 @@ PHASES = {
 }
 
 Stream = Callable[[Request], Generator[Chunk, None, None]]
-# spaces.GPU, or anything that decorates a generator function like it.
+# spaces.GPU, or any decorator of generator functions with its signature.
 OnGpu = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
 
 
 @dataclass(frozen=True)
-class Written:
-    """What has been written of an answer: its text and a line of figures.
+class AnswerUpdate:
+    """The text of an answer so far and a status line (`figures`: phase or statistics).
 
-    The last one has the answer's tokens and why it ended; the text of one that ended as a loop says
-    the loop once, and so is shorter than its tokens.
+    The last update also has the answer's tokens and the reason why it ended. If that is "loop", the
+    text has the repeated unit once, and so is shorter than the tokens.
     """
 
     text: str = ""
@@ -61,10 +62,10 @@ class Written:
 
 
 def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -> Stream:
-    """Build the function that answers a request; what it takes and gives can be pickled.
+    """Return a function that answers a request; its arguments and chunks can be pickled.
 
-    A Space runs it in a process of its own, which does not know who asks, and from which no
-    exception but gr.Error comes back whole.
+    A Space runs it in a process of its own. That process does not know the user's request, so the
+    language is an argument, and the only exception that returns from it intact is gr.Error.
     """
 
     def answer(request: Request, language: Language) -> Generator[Chunk, None, None]:
@@ -77,7 +78,7 @@ def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -
             raise refusal(words.BROKEN, language) from error
 
     if on_gpu:
-        return wait_for_gpu(on_gpu(duration=estimate_seconds)(answer))
+        return queue_for_gpu(on_gpu(duration=estimate_seconds)(answer))
 
     def stream(request: Request) -> Generator[Chunk, None, None]:
         yield from answer(request, read_language())
@@ -85,10 +86,12 @@ def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -
     return stream
 
 
-def wait_for_gpu(lent: Callable[[Request, Language], Generator[Chunk, None, None]]) -> Stream:
-    """Let requests wait here, in one line, until a GPU is lent for the first of them.
+def queue_for_gpu(
+    run_on_gpu: Callable[[Request, Language], Generator[Chunk, None, None]],
+) -> Stream:
+    """Return a stream that queues requests here and allocates a GPU for one at a time.
 
-    Its pictures are read here, so that no lent second is spent on it.
+    Images are opened before the allocation, so that no GPU time is spent on them.
     """
     queue: RequestQueue[object] = RequestQueue()
 
@@ -98,11 +101,11 @@ def wait_for_gpu(lent: Callable[[Request, Language], Generator[Chunk, None, None
             check_pictures(request)
             queue.put(ticket)
             while (position := queue.position(ticket))[0] > 1:
-                # The first is being answered, and waits no more.
+                # The first in the queue is being answered, so it does not count as waiting.
                 number, total = position[0] - 1, position[1] - 1
                 yield Chunk("", phase="waiting", number=number, total=total)
                 time.sleep(HEARTBEAT_INTERVAL)
-            with closing(lent(open_pictures(request), language)) as chunks:
+            with closing(run_on_gpu(open_pictures(request), language)) as chunks:
                 yield from chunks
         except RequestError as error:
             raise refusal(error.text, language) from error
@@ -113,25 +116,28 @@ def wait_for_gpu(lent: Callable[[Request, Language], Generator[Chunk, None, None
 
 
 def estimate_seconds(request: Request, language: Language) -> int:
-    """Seconds of GPU that an answer may take at most."""
+    """Return the GPU time to allocate for an answer, in seconds, at most MAX_SECONDS.
+
+    `language` is unused: spaces.GPU passes the arguments of the function that it decorates.
+    """
     images = sum(len(turn.images) for turn in request.turns)
     seconds = (
         SECONDS_TO_START
         + SECONDS_PER_IMAGE * images
         + SECONDS_PER_TOKEN * request.sampling.max_new_tokens
     )
-    return min(round(seconds), MOST_SECONDS)
+    return min(round(seconds), MAX_SECONDS)
 
 
 def check_pictures(request: Request) -> None:
-    """Look whether a request's pictures can be read, without their pixels. Raises RequestError."""
+    """Raise RequestError for an image that cannot be opened; pixels are not decoded."""
     for turn in request.turns:
         for image in turn.images:
             measure_image(image)
 
 
 def open_pictures(request: Request) -> Request:
-    """Read a request's pictures here, before a GPU is lent for it. Raises RequestError."""
+    """Return the request with its images opened and decoded. Raises RequestError."""
     turns = (
         replace(turn, images=tuple(open_image(image) for image in turn.images))
         for turn in request.turns
@@ -140,17 +146,17 @@ def open_pictures(request: Request) -> Request:
 
 
 def write_answer(stream: Stream, request: Request) -> Generator[tuple[str, str], None, None]:
-    """Answer a request: its text so far and a line of figures; see follow_answer."""
+    """Yield (text so far, status line) pairs of an answer; see follow_answer."""
     with closing(follow_answer(stream, request)) as steps:
         for step in steps:
             yield step.text, step.figures
 
 
-def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, None]:
-    """Answer a request: what is written so far, again and again.
+def follow_answer(stream: Stream, request: Request) -> Generator[AnswerUpdate, None, None]:
+    """Yield an answer's updates, each with the whole text so far.
 
-    One comes with every sign of life too: a page can only close what has just yielded.
-    Raises gr.Error, with words for people.
+    Heartbeats yield an update too, because Gradio can close a generator only when it yields.
+    Raises gr.Error with a message for the user.
     """
     text = ""
     begun = time.perf_counter()
@@ -164,22 +170,22 @@ def follow_answer(stream: Stream, request: Request) -> Generator[Written, None, 
             if chunk.statistics is not None:
                 reason = chunk.statistics.finish_reason
                 whole = cut_repetition(text) if reason == "loop" else text
-                yield Written(whole, describe_figures(chunk.statistics), chunk.tokens, reason)
+                yield AnswerUpdate(whole, describe_figures(chunk.statistics), chunk.tokens, reason)
             elif now - shown >= SHOW_INTERVAL:
                 shown = now
                 figures = name_phase(chunk) if first is None else words.first_token(first)
-                yield Written(text, translate(figures))
+                yield AnswerUpdate(text, translate(figures))
 
 
 def name_phase(chunk: Chunk) -> str:
-    """What is being done for an answer that has no word yet."""
-    if chunk.phase == "waiting" and chunk.number == 0:  # it has just left the line, or joins it
+    """Return the status line's template for the phase before the first token."""
+    if chunk.phase == "waiting" and chunk.number == 0:  # just entering or leaving the queue
         return words.WAITING
     return Text(PHASES[chunk.phase], number=chunk.number, total=chunk.total)
 
 
 def describe_figures(statistics: Statistics) -> str:
-    """Say an answer's figures in one line."""
+    """Return an answer's statistics as one line in the user's language."""
     peak = statistics.peak_memory
     memory = [] if peak is None else [words.peak_memory(peak)]
     figures = (

@@ -1,4 +1,4 @@
-"""The levels of detail as a page offers them."""
+"""The levels of detail as choices of a component. Knows no particular tab."""
 
 from typing import Literal
 
@@ -8,7 +8,10 @@ from phi3v.ui.i18n.languages import translate
 
 
 def name_details(num_crops: Literal["auto"] | int) -> list[tuple[str, str]]:
-    """The levels of detail by name, and the app's own number of crops where it is none of them."""
+    """Return (label, value) pairs of the levels of detail.
+
+    A configured number of crops that is none of the levels is added as one more choice.
+    """
     choices = [
         (translate(words.DETAILS[name]), "auto" if crops is None else str(crops))
         for name, crops in DETAILS.items()

@@ -1,4 +1,7 @@
-"""The page as a whole: who answers, the tabs, the endpoints, and how it is served."""
+"""Builds the page from its tabs, endpoints and model note, and the options that it is served with.
+
+Knows the parts and their order; what happens inside a tab is for phi3v.ui.chat and phi3v.ui.ocr.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -28,24 +31,24 @@ from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
 from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
 from phi3v.ui.ocr.events import connect_reading
 from phi3v.ui.ocr.layout import lay_out_reading
-from phi3v.ui.wiring import AT_ONCE, MOST_IN_LINE
+from phi3v.ui.wiring import MAX_QUEUED, UNQUEUED
 
-# Uploaded and downloaded pictures: looked for every 10 minutes, deleted when an hour old.
+# Uploaded and downloaded images: checked every 600 seconds, deleted when 3600 seconds old.
 DELETE_CACHE = (600, 3600)
-# Small events (numbering, downloads) that run at once; answers have a line of their own.
-SMALL_EVENTS_AT_ONCE = 8
-# Whoever stands in the engine's line holds a thread; the others are for all that is quick.
-THREADS = MOST_IN_LINE + 40
-# While the network is being loaded, pages ask this often whether it is there, in seconds.
-START_INTERVAL = 1
+# Small events (numbering, downloads) that run concurrently; answers have their own queue.
+SMALL_EVENT_CONCURRENCY = 8
+# Each request in the engine's queue holds a thread; the other 40 are for short events.
+THREADS = MAX_QUEUED + 40
+# Seconds between a page's checks whether the model has been loaded.
+LOADING_POLL_INTERVAL = 1
 
 
 def build_page(
     engine: StreamingEngine | LoadingEngine, settings: Settings, on_gpu: OnGpu | None = None
 ) -> gr.Blocks:
-    """Build the page; launch it with launch_options.
+    """Return the page with all tabs and endpoints; launch it with launch_options.
 
-    on_gpu is spaces.GPU on a hosted Space, where a GPU is lent for one answer at a time.
+    on_gpu is spaces.GPU on a hosted Space, where a GPU is allocated for one answer at a time.
     """
     stream = make_stream(engine, on_gpu)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
@@ -53,7 +56,7 @@ def build_page(
             gr.Markdown(f"# {words.TITLE}")
             lay_out_switch()
         gr.Markdown(words.SUBTITLE, elem_classes="note")
-        follow_start(page, gr.Markdown(elem_classes=["note", "who"]), engine)
+        follow_loading(page, gr.Markdown(elem_classes=["note", "who"]), engine)
         with gr.Tabs():
             for task in TASKS:
                 if task is OCR:
@@ -65,10 +68,10 @@ def build_page(
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
     guard_addresses(page, settings.upload_limit_bytes)
-    # One is answered, the others in the engine's line wait too.
-    waiting = min(MOST_IN_LINE, settings.queue_size) - 1
+    # Of the requests in the engine's queue one is being answered; the others count as waiting.
+    waiting = min(MAX_QUEUED, settings.queue_size) - 1
     page.queue(
-        max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENTS_AT_ONCE
+        max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENT_CONCURRENCY
     )
     return page
 
@@ -80,7 +83,7 @@ def add_conversation(
     settings: Settings,
     title: str = "",
 ) -> None:
-    """Add the tab in which a task is talked about."""
+    """Add a task's chat tab and connect all of its events."""
     tab = lay_out_tab(task, settings, title)
     connect(task, tab, stream, settings)
     connect_presets(engine, task, tab)
@@ -91,7 +94,7 @@ def add_conversation(
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
-    """What Blocks.launch is given besides the address: limits, privacy and looks."""
+    """Return the arguments of Blocks.launch besides the address: limits, privacy and looks."""
     return {
         "share": settings.share,
         "mcp_server": settings.mcp,
@@ -115,10 +118,10 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_theme() -> gr.themes.Base:
-    """Gradio's own look in calm colours, with the reader's own fonts: none are fetched.
+    """Return Gradio's default theme in calm colours, with system fonts so that none are fetched.
 
-    Its lightest greys and greens are too faint to read for many: text has 4.5 times the
-    brightness of its ground, or the other way round.
+    The default's lightest greys and greens are too faint for many readers; these give text a
+    contrast ratio of 4.5 to its background.
     """
     theme = gr.themes.Default(
         primary_hue="teal",
@@ -143,25 +146,26 @@ def make_theme() -> gr.themes.Base:
     )
 
 
-def follow_start(
+def follow_loading(
     page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine | LoadingEngine
 ) -> None:
-    """Say who answers, and keep it true while the network is being loaded, and once it is."""
-    timer = gr.Timer(START_INTERVAL)
+    """Keep the model note up to date while the model is loading in the background."""
+    timer = gr.Timer(LOADING_POLL_INTERVAL)
 
     def show() -> tuple[str, gr.Timer]:
-        # before the note is written: none is left behind
+        # Read before the note is made: were loading to end in between, the timer would otherwise
+        # stop with the "loading" note still shown.
         is_loading = isinstance(engine, LoadingEngine) and engine.is_loading
-        return note_start(engine), gr.Timer(active=is_loading)
+        return describe_loading(engine), gr.Timer(active=is_loading)
 
     for event in (page.load, timer.tick):
-        event(show, None, [note, timer], **AT_ONCE)
+        event(show, None, [note, timer], **UNQUEUED)
 
 
-def note_start(engine: StreamingEngine | LoadingEngine) -> str:
-    """Which network answers, or that it does not yet, or why it never will."""
+def describe_loading(engine: StreamingEngine | LoadingEngine) -> str:
+    """Return the note on the loaded model, that it is still loading, or why loading failed."""
     if not isinstance(engine, LoadingEngine):
-        return note_model(engine)
+        return describe_model(engine)
     name = hide_folder(engine.name)
     if engine.is_loading:
         return translate(Text(words.LOADING_NOTE, name=name))
@@ -169,16 +173,16 @@ def note_start(engine: StreamingEngine | LoadingEngine) -> str:
         error = engine.error
         reason = error.text if isinstance(error, RequestError) else Text(words.NOT_LOADED)
         return translate(Text(words.NOT_LOADED_NOTE, name=name, reason=reason))
-    return note_model(engine.engine)
+    return describe_model(engine.engine)
 
 
 def hide_folder(name: str) -> str:
-    """A checkpoint's name; where a folder lies on the server is nobody's business."""
+    """Return a checkpoint's name without its folder: paths of the server are not shown."""
     return Path(name).name if Path(name).is_dir() else name
 
 
-def note_model(engine: StreamingEngine) -> str:
-    """Which network answers, on what, and what the embedded one cannot do."""
+def describe_model(engine: StreamingEngine) -> str:
+    """Return the note on model, device and dtype, with the limits of the embedded checkpoint."""
     dtype = str(engine.dtype).removeprefix("torch.")
     name = hide_folder(engine.name)
     note = translate(Text(words.MODEL_NOTE, name=name, device=str(engine.device), dtype=dtype))

@@ -1,43 +1,50 @@
-"""What events of several parts of the page share: how they run, what components give and show."""
+"""Queue settings and value conversions shared by the event handlers of all tabs.
+
+Knows how events are queued and what components return; knows no particular tab.
+"""
 
 from typing import Any
 
 from phi3v.request import Sampling
 from phi3v.settings import Settings
 
-# All answers, of all tabs, users and endpoints, wait in one line for the one network: the engine's
-# own, which tells everybody's place. So many stand there, and the rest in the page's queue.
-MOST_IN_LINE = 32
+# Requests in the engine's own queue, which reports everyone's position; it serves all tabs, users
+# and endpoints. Further requests wait in the page's queue.
+MAX_QUEUED = 32
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# Not worth a place in the queue, and so never refused because the queue is full. Notes (warn) reach
-# the page from the queue only.
-AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
+# For short events: unqueued, they are never refused because the queue is full. A handler that warns
+# must be queued, because Gradio delivers gr.Warning and gr.Info through the queue only.
+UNQUEUED: dict[str, Any] = {"queue": False, **QUIET}
 
-# What a gallery gives: files and their captions.
+# The value of a gallery: (file, caption) pairs, None when empty.
 Shown = list[tuple[str, str | None]] | None
 
 
 def engine_queue(settings: Settings) -> dict[str, Any]:
-    """How an event is queued that asks the engine."""
-    limit = min(MOST_IN_LINE, settings.queue_size)
+    """Return the listener arguments of an event that calls the engine."""
+    limit = min(MAX_QUEUED, settings.queue_size)
     return {"concurrency_id": "engine", "concurrency_limit": limit}
 
 
 def files_of(shown: Shown) -> list[str]:
-    """The files of a gallery."""
+    """Return the paths in a gallery's value."""
     return [path for path, _ in shown or []]
 
 
 def choose_crops(detail: str) -> int | None:
-    """The num_crops that a tab's level of detail stands for; None chooses by what fits."""
+    """Return num_crops for a tab's level of detail; None ("auto") uses as many as fit."""
     return None if detail == "auto" else int(detail)
 
 
 def choose_sampling(
     max_new_tokens: int, temperature: float, top_p: float, seed: int | None, num_crops: str
 ) -> tuple[Sampling, int | None]:
-    """What a tab's settings say; no or a negative seed is another one each time."""
+    """Return the sampling and num_crops of a tab's settings.
+
+    An empty or negative seed means a new random one each time. Raises RequestError for values out
+    of range.
+    """
     fixed_seed = None if seed is None or seed < 0 else int(seed)
     sampling = Sampling(int(max_new_tokens), float(temperature), float(top_p), fixed_seed)
     return sampling, choose_crops(num_crops)

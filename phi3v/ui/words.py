@@ -1,7 +1,7 @@
-"""What the page says, in English; see also ocr_words, compare_words, and phi3v.tasks.
+"""The page's texts in English; see also phi3v.ui.ocr.words, phi3v.ui.compare.words, phi3v.tasks.
 
-What is fixed is translated where the page is served, what is said in an event where it is said:
-see phi3v.ui.i18n.languages.
+Labels are translated when the page is served, messages of events when they are shown: see
+phi3v.ui.i18n.localizing and phi3v.ui.i18n.languages.
 """
 
 from phi3v.request import Statistics
@@ -76,17 +76,17 @@ EMBEDDED_NOTE = (
 
 
 def picture_name(number: int) -> Text:
-    """What picture `number`, counted from 1 over the whole conversation, is called."""
+    """Return the name of a picture by its number, counted from 1 over the whole conversation."""
     return Text("Image {number}", number=number)
 
 
 def first_token(seconds: float) -> Text:
-    """How long an answer's first token took."""
+    """Return the time to the first token."""
     return Text("First token after {seconds:.2f} s", seconds=seconds)
 
 
 def decoded(count: int, per_second: float) -> list[Text]:
-    """How many tokens an answer has, and how fast they came."""
+    """Return the decoding speed and the number of new tokens; no speed for a single token."""
     rate = Text("{rate:.1f} tokens/s", rate=per_second)
     if count == 1:
         return [Text("1 new token")]
@@ -94,7 +94,7 @@ def decoded(count: int, per_second: float) -> list[Text]:
 
 
 def prompt_tokens(statistics: Statistics) -> Text:
-    """What the prompt consisted of."""
+    """Return the prompt's tokens, and how many are image tokens and reused ones."""
     if not statistics.reused_tokens:
         return Text(
             "{count} in the prompt, {images} of them image",
@@ -102,7 +102,7 @@ def prompt_tokens(statistics: Statistics) -> Text:
             images=statistics.image_tokens,
         )
     return Text(
-        "{count} in the prompt, {images} of them image, {reused} kept from before",
+        "{count} in the prompt, {images} of them image, {reused} reused",
         count=statistics.prompt_tokens,
         images=statistics.image_tokens,
         reused=statistics.reused_tokens,
@@ -110,18 +110,18 @@ def prompt_tokens(statistics: Statistics) -> Text:
 
 
 def peak_memory(size: int) -> Text:
-    """The most memory an answer took."""
+    """Return an answer's peak GPU memory; size is in bytes."""
     return Text("{size:.1f} GB of GPU memory at most", size=size / 1e9)
 
 
-# What programs are told.
+# Messages for API clients.
 TURNS = "turns"
 NO_TURNS = "There are no turns: send at least one, with the role user."
 NO_ESTIMATE = "The model is still loading, and its sizes are not known: try again soon."
 
 
 def bad_turns(place: str, problem: str) -> Text:
-    """Where a conversation that a program sent is none."""
+    """Return the message for an API conversation that is invalid at `place`."""
     return Text(
         "The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
         "role (user, assistant or system), text, and images (numbers of pictures).",
@@ -131,7 +131,7 @@ def bad_turns(place: str, problem: str) -> Text:
 
 
 def bad_numbers(named: list[int], count: int) -> Text:
-    """That the turns of a conversation do not name the pictures that came with it."""
+    """Return the message for turns whose numbers do not match the `count` pictures sent."""
     return Text(
         "The turns name the pictures {named}, and {count} came with the call: name each once, "
         "in order, counted from 1.",
@@ -140,16 +140,16 @@ def bad_numbers(named: list[int], count: int) -> Text:
     )
 
 
-# Before sending.
+# Before a question is sent.
 PRESETS = "Ready questions"
 SHOW_CROPS = "Show the crops"
 CROPS = "Crops"
-# The levels of detail, with the numbers of crops that phi3v.tasks gives them.
+# The levels of detail; the numbers of crops are those of phi3v.tasks.DETAILS.
 DETAILS = {"fast": "Fast (1)", "balanced": "Balanced (4)", "fine": "Fine (16)", "auto": "Auto"}
 
 
 def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tokens: int) -> Text:
-    """What a picture takes; grid counts rows and columns."""
+    """Return the pixels, crops and tokens of a picture; grid is (rows, columns)."""
     crops = Text("{columns} x {rows} crops", columns=grid[1], rows=grid[0])
     return Text(
         "{name}: {width} x {height} pixels, {crops}, {tokens} tokens",
@@ -164,9 +164,10 @@ def picture_takes(number: int, size: tuple[int, int], grid: tuple[int, int], tok
 def request_takes(
     prompt: int, answer: int, room: int, context: int, seconds: tuple[float, float] | None
 ) -> Text:
-    """What a question takes of the context, what it leaves, and how long it may take.
+    """Return the tokens that a question needs, those left of the context, and its duration.
 
-    seconds: until the first word and until the end, as this machine was so far.
+    seconds until the first word and until the end are estimated from earlier answers; None without
+    any.
     """
     takes = Text(
         "{prompt} tokens to read, up to {answer} to write; {room} of the context's {context} "
@@ -187,12 +188,12 @@ def request_takes(
 
 
 def does_not_fit(problem: str) -> Text:
-    """That a question will be refused, and what to change."""
+    """Return the warning that a question will be refused; problem says what to change."""
     return Text("**This will not fit.** {problem}", problem=problem)
 
 
 def too_many(count: int, limit: int) -> Text:
-    """That a tool was sent too many pictures."""
+    """Return the message for more pictures than a tool takes."""
     return Text(
         "{count} pictures were sent, the limit is {limit}: send fewer at once.",
         count=count,
@@ -201,7 +202,7 @@ def too_many(count: int, limit: int) -> Text:
 
 
 def too_large(name: str, size: int, limit: int) -> Text:
-    """That a picture in a data URL is too large."""
+    """Return the message for a picture in a data URL over the limit; sizes are in bytes."""
     return Text(
         "{name} has {size:.1f} MB, the limit is {limit:.0f}: send a smaller one, or as JPEG.",
         name=name,
@@ -211,7 +212,7 @@ def too_large(name: str, size: int, limit: int) -> Text:
 
 
 def bad_data_url(name: str) -> Text:
-    """That a data URL cannot be read."""
+    """Return the message for a data URL that cannot be decoded."""
     return Text(
         "{name} is no data URL of a picture: send data:image/png;base64, and its bytes.", name=name
     )
@@ -247,14 +248,14 @@ LOADED_FROM = "Loaded; it was held with {model}"
 
 
 def loaded(model: str, revision: str) -> Text:
-    """The line of figures of a conversation that was loaded."""
+    """Return the status line of a loaded conversation, with the model it was held with."""
     if not model:
         return Text(LOADED)
     return Text(LOADED_FROM, model=f"{model} {revision[:12]}".strip())
 
 
 def too_large_to_load(size: int, limit: int) -> Text:
-    """What is said of a saved file that this page would refuse to load."""
+    """Return the note on a saved file that exceeds the upload limit; sizes are in bytes."""
     return Text(
         "The saved file has {size:.1f} MB, and this page loads files up to {limit:.0f} MB: use "
         "fewer or smaller pictures, or raise --upload-limit.",
@@ -263,7 +264,7 @@ def too_large_to_load(size: int, limit: int) -> Text:
     )
 
 
-# What is going on before the first word.
+# Phases before the first token.
 WAITING_POSITION = "Waiting in the queue: position {number} of {total}…"
 OPENING_IMAGE = "Opening image {number} of {total}…"
 READING_IMAGE = "Reading image {number} of {total}…"

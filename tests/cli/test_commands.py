@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it returns, and that a batch survives being killed."""
+"""The command line: output, exit codes, and a batch that survives being killed."""
 
 import json
 import os
@@ -44,11 +44,11 @@ def engine(monkeypatch) -> FakeEngine:
     return fake
 
 
-def records(capsys) -> list[dict]:
+def read_records(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def make_pictures(folder: Path, count: int) -> list[str]:
+def make_images(folder: Path, count: int) -> list[str]:
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number:03}.png" for number in range(count)]
     for number, path in enumerate(paths):
@@ -56,9 +56,9 @@ def make_pictures(folder: Path, count: int) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_a_pipe_gets_one_line_of_json_for_each_page(engine, capsys) -> None:
+def test_a_pipe_gets_one_json_line_per_page(engine, capsys) -> None:
     assert main(["ocr", SIGN, POSTER]) == 0
-    found = records(capsys)
+    found = read_records(capsys)
     assert [record["name"] for record in found] == ["sign.png", "poster.png"]
     assert found[0]["text"].startswith("1 pictures")
     assert (found[0]["model"], found[0]["revision"]) == ("fake", "r1")
@@ -70,7 +70,7 @@ def test_plain_text_has_each_page_under_its_name(engine, capsys) -> None:
     assert out.index("== sign.png ==") < out.index("What?") < out.index("== poster.png ==")
 
 
-def test_one_page_as_text_is_nothing_but_its_text(engine, capsys) -> None:
+def test_a_single_page_is_printed_as_text_only(engine, capsys) -> None:
     main(["ocr", SIGN, "--plain", "--question", "read <this>"])
     output = capsys.readouterr()
     assert output.out.startswith("1 pictures (")
@@ -79,9 +79,7 @@ def test_one_page_as_text_is_nothing_but_its_text(engine, capsys) -> None:
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_terminal_is_told_what_goes_on_before_the_first_word(
-    capsys, monkeypatch, is_terminal
-) -> None:
+def test_a_terminal_shows_the_phase_until_the_first_token(capsys, monkeypatch, is_terminal) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     with phase_line() as show:
         for phase in ("waiting", "encoding", "encoding", "prefill"):
@@ -92,14 +90,14 @@ def test_a_terminal_is_told_what_goes_on_before_the_first_word(
     assert capsys.readouterr().err == (expected if is_terminal else "")
 
 
-def test_pages_of_a_pdf_are_chosen(engine, capsys, tmp_path) -> None:
+def test_pages_of_a_pdf_are_selected(engine, capsys, tmp_path) -> None:
     pages = [Image.new("RGB", (50, 70), colour) for colour in ("red", "green", "blue")]
     pages[0].save(tmp_path / "three.pdf", save_all=True, append_images=pages[1:])
     assert main(["ocr", str(tmp_path / "three.pdf"), "--pages", "2-"]) == 0
-    assert [record["page"] for record in records(capsys)] == [2, 3]
+    assert [record["page"] for record in read_records(capsys)] == [2, 3]
 
 
-def test_flags_become_the_request(engine) -> None:
+def test_flags_set_the_request(engine) -> None:
     flags = "--max-new-tokens 9 --temperature 0.5 --top-p 0.8 --seed 4 --detail balanced"
     main(["describe", SIGN, *flags.split(), "--preset", "caption", "--confidence"])
     (request,) = engine.requests
@@ -112,29 +110,29 @@ def test_flags_become_the_request(engine) -> None:
 @pytest.mark.parametrize(
     "preset", [preset for preset in PRESETS if preset.prompt], ids=lambda preset: preset.name
 )
-def test_every_ready_question_of_the_page_is_asked_by_its_name(engine, preset) -> None:
+def test_every_preset_is_asked_by_its_name(engine, preset) -> None:
     flag = {"describe": ["--preset", preset.name], "ocr": ["--format", preset.name]}
     command = [preset.task.name, SIGN, POSTER, *flag.get(preset.task.name, [])]
     assert main([*command, "--max-new-tokens", "4"]) == 0
     assert engine.requests[-1].turns[-1].text == preset.wording(is_embedded=True)
 
 
-def test_the_environment_of_the_app_counts(engine, monkeypatch) -> None:
+def test_the_apps_environment_variables_are_read(engine, monkeypatch) -> None:
     monkeypatch.setenv("PHI3V_MAX_NEW_TOKENS", "33")
     main(["ocr", SIGN])
     assert engine.requests[0].sampling.max_new_tokens == 33
 
 
-def test_a_format_that_the_answer_does_not_have_is_told(engine, capsys) -> None:
+def test_an_answer_in_the_wrong_format_is_reported(engine, capsys) -> None:
     assert main(["ocr", SIGN, "--format", "json", "--question", "one\ntwo"]) == 0
-    (record,) = records(capsys)
+    (record,) = read_records(capsys)
     assert "no JSON" in record["problem"]
 
 
-def test_compare_asks_about_all_and_looks_at_the_pixels(engine, capsys) -> None:
+def test_compare_asks_about_all_images_and_compares_pixels(engine, capsys) -> None:
     pair = [str(EXAMPLES / "circle.png"), str(EXAMPLES / "circle-blue.png")]
     assert main(["compare", *pair]) == 0
-    (record,) = records(capsys)
+    (record,) = read_records(capsys)
     assert record["text"].startswith("2 pictures")
     (found,) = record["differences"]
     assert (found["pictures"], found["verdict"]) == ([1, 2], "nearly the same")
@@ -153,7 +151,7 @@ def test_compare_asks_about_all_and_looks_at_the_pixels(engine, capsys) -> None:
         (["ocr", "http://127.0.0.1/a.png"], "not on the public internet"),
     ],
 )
-def test_bad_input_is_told_in_words_and_returns_2(engine, capsys, arguments, message) -> None:
+def test_bad_input_is_reported_and_returns_2(engine, capsys, arguments, message) -> None:
     assert main(arguments) == 2
     assert engine.requests == []
     output = capsys.readouterr()
@@ -169,7 +167,7 @@ def test_unknown_arguments_return_2(arguments) -> None:
     assert refusal.value.code == 2
 
 
-def test_one_bad_file_is_reported_and_the_others_are_read(engine, capsys, tmp_path) -> None:
+def test_an_unreadable_file_is_reported_and_the_others_are_read(engine, capsys, tmp_path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG nothing")
     assert main(["ocr", SIGN, str(broken), POSTER]) == 1
@@ -181,10 +179,10 @@ def test_one_bad_file_is_reported_and_the_others_are_read(engine, capsys, tmp_pa
 
 def test_a_refused_request_is_an_error_of_its_page(engine, capsys) -> None:
     assert main(["describe", SIGN, "--question", "refuse"]) == 1
-    assert "use fewer pictures" in records(capsys)[0]["error"]
+    assert "use fewer pictures" in read_records(capsys)[0]["error"]
 
 
-def test_a_loop_is_cut_and_noted(engine, capsys, monkeypatch) -> None:
+def test_a_repetition_is_cut_and_noted(engine, capsys, monkeypatch) -> None:
     line = "the red circle stands left of it\n"
 
     def write(request):
@@ -195,7 +193,7 @@ def test_a_loop_is_cut_and_noted(engine, capsys, monkeypatch) -> None:
 
     monkeypatch.setattr(engine, "write", write)
     main(["ocr", SIGN])
-    (record,) = records(capsys)
+    (record,) = read_records(capsys)
     assert record["text"] == "Title\n" + line.strip()
     assert "repeated itself" in record["note"]
 
@@ -207,7 +205,7 @@ def test_progress_goes_to_standard_error(engine, capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_second_run_skips_what_the_file_has(engine, capsys, tmp_path) -> None:
+def test_a_second_run_skips_existing_results(engine, capsys, tmp_path) -> None:
     output = ["--output", str(tmp_path / "results.jsonl")]
     assert main(["ocr", SIGN, *output]) == 0
     assert main(["ocr", SIGN, POSTER, *output]) == 0
@@ -224,7 +222,7 @@ def test_another_request_is_not_skipped(engine, tmp_path) -> None:
     assert len(engine.requests) == 4
 
 
-def test_equal_pictures_have_a_line_each_and_are_asked_about_once(engine, tmp_path) -> None:
+def test_equal_images_are_answered_once_but_have_a_line_each(engine, tmp_path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (20, 20), "red").save(tmp_path / name)
     results = tmp_path / "results.jsonl"
@@ -236,7 +234,7 @@ def test_equal_pictures_have_a_line_each_and_are_asked_about_once(engine, tmp_pa
     assert len(engine.requests) == 1
 
 
-def test_what_failed_is_tried_again(engine, tmp_path) -> None:
+def test_a_failed_page_is_retried(engine, tmp_path) -> None:
     output = ["--output", str(tmp_path / "results.jsonl")]
     for _ in range(2):
         assert main(["describe", SIGN, "--question", "refuse", *output]) == 1
@@ -244,7 +242,7 @@ def test_what_failed_is_tried_again(engine, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("end", [1, 20, -2, -1])
-def test_a_torn_last_line_is_cut_off_and_done_again(engine, tmp_path, end) -> None:
+def test_an_incomplete_last_line_is_truncated_and_redone(engine, tmp_path, end) -> None:
     results = tmp_path / "results.jsonl"
     command = ["ocr", SIGN, POSTER, "--output", str(results)]
     main(command)
@@ -255,7 +253,7 @@ def test_a_torn_last_line_is_cut_off_and_done_again(engine, tmp_path, end) -> No
     assert results.read_bytes() == whole
 
 
-def test_a_file_of_another_kind_is_left_as_it_is(engine, capsys, tmp_path) -> None:
+def test_a_file_that_is_no_results_file_is_left_unchanged(engine, capsys, tmp_path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("dear diary\nmore\n")
     assert main(["ocr", SIGN, "--output", str(notes)]) == 2
@@ -263,12 +261,12 @@ def test_a_file_of_another_kind_is_left_as_it_is(engine, capsys, tmp_path) -> No
     assert notes.read_text() == "dear diary\nmore\n"
 
 
-def test_a_folder_is_no_file_of_results(tmp_path) -> None:
+def test_a_folder_is_refused_as_results_file(tmp_path) -> None:
     with pytest.raises(RequestError, match="cannot be written"):
         ResultsFile(tmp_path)
 
 
-def test_a_chat_keeps_its_turns_and_is_saved(engine, capsys, monkeypatch, tmp_path) -> None:
+def test_a_chat_keeps_its_turns_and_can_be_saved(engine, capsys, monkeypatch, tmp_path) -> None:
     target = tmp_path / "talk.zip"
     lines = iter(["What is it?", f"/add {POSTER}", "And this?", f"/save {target}", "/add gone"])
 
@@ -289,7 +287,7 @@ def test_a_chat_keeps_its_turns_and_is_saved(engine, capsys, monkeypatch, tmp_pa
     assert conversation.revision == "r1"
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_slow() -> None:
     code = (
         "import sys; sys.argv = ['-m', '--help']\n"
         "from phi3v.cli.main import main\n"
@@ -311,7 +309,7 @@ def start(folder: Path, results: Path) -> subprocess.Popen:
 
 
 def kill_after(process: subprocess.Popen, results: Path, lines: int) -> bytes:
-    """Kill a batch that is being read, once its file has so many lines; what is in the file."""
+    """Kill a batch once its results file has this many lines; return the file's bytes."""
     try:
         deadline = time.monotonic() + 300
         while not results.exists() or results.read_bytes().count(b"\n") < lines:
@@ -327,8 +325,8 @@ def kill_after(process: subprocess.Popen, results: Path, lines: int) -> bytes:
 
 
 @needs_embedded
-def test_a_batch_of_200_killed_in_the_middle_loses_and_repeats_nothing(tmp_path) -> None:
-    pictures = make_pictures(tmp_path / "pictures", 200)
+def test_a_killed_batch_of_200_resumes_without_loss_or_repeats(tmp_path) -> None:
+    pictures = make_images(tmp_path / "pictures", 200)
     results = tmp_path / "results.jsonl"
     before = kill_after(start(tmp_path / "pictures", results), results, 90)
     done = before.count(b"\n")

@@ -1,4 +1,4 @@
-"""Two pictures, told apart by their pixels: verdict, boxes, alignment."""
+"""Image comparison by pixels: verdicts, boxes, alignment."""
 
 import io
 import random
@@ -24,18 +24,18 @@ def draw_page(lines: int = 14, seed: int = 0, size: tuple[int, int] = (640, 480)
 
 def draw_shapes(seed: int = 0, size: tuple[int, int] = (640, 480)) -> Image.Image:
     rng = random.Random(seed)
-    picture = Image.new("RGB", size, (235, 230, 210))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", size, (235, 230, 210))
+    draw = ImageDraw.Draw(image)
     colours = ["red", "green", "blue", "orange", "black", "purple"]
     for _ in range(9):
         x, y, r = rng.randrange(40, 560), rng.randrange(40, 400), rng.randrange(25, 60)
         draw_shape = rng.choice([draw.ellipse, draw.rectangle])
         draw_shape((x, y, x + r, y + r), rng.choice(colours), "black")
-    return picture
+    return image
 
 
 def draw_scene(seed: int = 0) -> Image.Image:
-    """Soft random colours, like a photograph."""
+    """Return smooth random colours, like a photograph."""
     noise = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), np.uint8)
     return Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
 
@@ -51,7 +51,7 @@ kinds = pytest.mark.parametrize("draw", KINDS.values(), ids=KINDS)
 
 
 def is_covered(box, regions, slack=4) -> bool:
-    """Whether the regions together cover a box's area, but for a few pixels at its edge."""
+    """True if the regions together cover a box, up to `slack` pixels at its edges."""
     area = np.zeros((2000, 2000), bool)
     for region in regions:
         left, top, right, bottom = region.box
@@ -85,13 +85,13 @@ def test_one_changed_pixel_is_not_identical():
 
 @kinds
 @pytest.mark.parametrize("quality", [60, 90])
-def test_another_compression_is_the_same_picture(draw, quality):
+def test_another_compression_is_re_encoded(draw, quality):
     assert compare_pictures(draw(), encode(draw(), quality)).verdict == "re-encoded"
 
 
 @kinds
 @pytest.mark.parametrize("scale", [0.5, 1.5])
-def test_another_size_is_the_same_picture(draw, scale):
+def test_another_size_is_re_encoded(draw, scale):
     image = draw()
     other = image.resize(
         (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
@@ -103,7 +103,7 @@ def test_another_size_is_the_same_picture(draw, scale):
 
 @kinds
 @pytest.mark.parametrize("shift", [(7, 0), (-12, 9)])
-def test_a_shifted_picture_is_aligned_and_nothing_else_is_changed(draw, shift):
+def test_a_shifted_image_is_aligned_without_regions(draw, shift):
     large = draw().resize((700, 540), Image.Resampling.LANCZOS)
     first = large.crop((30, 30, 670, 510))
     second = large.crop((30 + shift[0], 30 + shift[1], 670 + shift[0], 510 + shift[1]))
@@ -112,7 +112,7 @@ def test_a_shifted_picture_is_aligned_and_nothing_else_is_changed(draw, shift):
     assert difference.regions == ()
 
 
-def test_a_turned_scan_is_aligned():
+def test_a_rotated_scan_is_aligned():
     page = draw_page(size=(660, 500))
     turned = page.rotate(2, Image.Resampling.BICUBIC, fillcolor="white")
     difference = compare_pictures(page, turned)
@@ -177,7 +177,7 @@ def test_a_changed_letter_is_found():
         (lambda: Image.new("RGB", (50, 50), "red"), lambda: Image.new("RGB", (50, 50), "blue")),
     ],
 )
-def test_unrelated_pictures_are_different(first, second):
+def test_unrelated_images_are_different(first, second):
     difference = compare_pictures(first(), second())
     assert (difference.verdict, difference.regions) == ("different", ())
     assert difference.first.size == difference.second.size == difference.heat.size
@@ -192,18 +192,18 @@ def test_the_examples_are_nearly_the_same(pair):
 
 
 @pytest.mark.parametrize("sizes", [((1, 1), (3, 2)), ((2000, 3), (2000, 3)), ((5, 400), (80, 9))])
-def test_odd_sizes_are_compared_too(sizes):
+def test_extreme_sizes_are_compared(sizes):
     images = [
         Image.new("RGB", size, colour) for size, colour in zip(sizes, ("red", "white"), strict=True)
     ]
     assert compare_pictures(*images).verdict == "different"
 
 
-def test_large_pictures_are_compared_on_a_bounded_canvas():
+def test_the_canvas_of_large_images_is_limited():
     assert choose_canvas(Image.new("RGB", (8000, 4000))) == (1024, 512)
 
 
-def test_rounding_to_whole_pixels_keeps_the_shape():
+def test_rounding_to_whole_pixels_keeps_the_aspect_ratio():
     assert is_same_ratio((640, 480), (333, 250))
     assert not is_same_ratio((640, 480), (480, 640))
 
@@ -217,7 +217,7 @@ def test_regions_are_drawn_on_a_copy():
     assert difference.first.tobytes() == before != drawn.tobytes()
 
 
-def test_a_blurred_copy_keeps_its_regions_few():
+def test_a_blurred_copy_is_re_encoded():
     difference = compare_pictures(draw_scene(), draw_scene().filter(ImageFilter.GaussianBlur(1)))
     assert difference.verdict == "re-encoded"
 

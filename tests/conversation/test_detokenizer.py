@@ -1,4 +1,4 @@
-"""Tokens become text one at a time, without losing spaces or splitting characters."""
+"""Tokens are detokenized one at a time, without lost spaces or split characters."""
 
 import pytest
 from support.golden import PUBLISHED_NAMES, published_folder
@@ -18,7 +18,7 @@ def tokenizer(request):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_token_texts_are_the_text(tokenizer, text) -> None:
+def test_the_token_texts_add_up_to_the_text(tokenizer, text) -> None:
     ids = tokenizer(text, add_special_tokens=False).input_ids
     expected = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     detokenizer = IncrementalDetokenizer(tokenizer)
@@ -28,7 +28,7 @@ def test_the_token_texts_are_the_text(tokenizer, text) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_going_on_at_any_token_gives_the_same_text(tokenizer, text) -> None:
+def test_continuing_at_any_token_gives_the_same_text(tokenizer, text) -> None:
     ids = tokenizer(text, add_special_tokens=False).input_ids
     whole = "".join(map(IncrementalDetokenizer(tokenizer).add, ids))
     for cut in range(len(ids) + 1):

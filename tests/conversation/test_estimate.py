@@ -1,4 +1,4 @@
-"""Estimates are what the engine then does."""
+"""Estimates agree with what the engine then uses."""
 
 import io
 from dataclasses import replace
@@ -23,8 +23,8 @@ WIDE, TALL = golden_image(640, 480), golden_image(300, 900)
 @pytest.fixture(scope="module")
 def engine():
     processor = build_processor()
-    network = build_random_model(processor, seed=0, max_position_embeddings=4000)
-    return Engine(network, processor, "random")
+    model = build_random_model(processor, seed=0, max_position_embeddings=4000)
+    return Engine(model, processor, "random")
 
 
 def ask(*images, text="What is this?", count=100, num_crops=None):
@@ -61,22 +61,22 @@ def test_a_picture_too_elongated_for_one_crop_is_left_out_there(engine):
     assert "fine" in estimates
 
 
-def test_what_does_not_fit_says_which_detail_would(engine):
+def test_a_request_that_does_not_fit_names_a_detail_that_would(engine):
     estimate = estimate_request(ask(WIDE, WIDE, WIDE, num_crops=16), engine)
     assert estimate.room < 0
     assert "the context holds 4000. With detail balanced it takes" in estimate.problem
 
 
-def test_what_fits_in_no_detail_says_how_long_the_answer_may_be(engine):
+def test_a_request_that_fits_at_no_detail_names_the_longest_answer(engine):
     estimate = estimate_request(ask(WIDE, count=3900), engine)
     assert f"an answer of {4000 - estimate.prompt_tokens} tokens at most" in estimate.problem
 
 
-def test_too_many_pictures_are_told(engine):
+def test_too_many_pictures_are_reported(engine):
     assert "fewer pictures" in estimate_request(ask(*[WIDE] * 13), engine).problem
 
 
-def test_time_is_unknown_until_something_was_answered(engine):
+def test_times_are_unknown_until_the_first_answer(engine):
     fresh = Engine(engine.model, engine.processor, "fresh")
     assert estimate_request(ask(), fresh).most_seconds is None
     list(fresh.stream(ask(count=4)))
@@ -84,7 +84,7 @@ def test_time_is_unknown_until_something_was_answered(engine):
     assert 0 < estimate.first_token_seconds < estimate.most_seconds
 
 
-def test_the_cache_s_memory_is_what_its_tokens_take(engine):
+def test_the_kv_cache_s_memory_is_that_of_its_tokens(engine):
     ids = engine.processor("Hello")["input_ids"]
     with torch.inference_mode():
         cache = engine.model(input_ids=ids, use_cache=True).past_key_values
@@ -99,7 +99,7 @@ def figures(**values):
     return replace(known, **values)
 
 
-def test_a_pace_is_the_median_and_leaves_waiting_and_kept_tokens_out():
+def test_throughput_is_the_median_without_queueing_and_cached_tokens():
     throughput = Throughput()
     for statistics in (figures(), figures(reused_tokens=50), figures(prompt_time=1.0)):
         throughput.record(statistics)
@@ -107,14 +107,14 @@ def test_a_pace_is_the_median_and_leaves_waiting_and_kept_tokens_out():
     assert throughput.decode_seconds(100) == pytest.approx(2.0)
 
 
-def test_a_prompt_that_was_mostly_kept_does_not_teach_what_a_whole_one_takes():
+def test_mostly_cached_prompts_do_not_count_towards_prefill_speed():
     throughput = Throughput()
-    for kept in (0, 99, 99, 60):
-        throughput.record(figures(reused_tokens=kept))
+    for cached in (0, 99, 99, 60):
+        throughput.record(figures(reused_tokens=cached))
     assert throughput.prefill_seconds(100) == pytest.approx(2.0)
 
 
-def test_an_answer_that_never_began_teaches_nothing():
+def test_an_answer_that_never_began_does_not_count_towards_throughput():
     throughput = Throughput()
     throughput.record(figures(prompt_time=0.0, tokens_per_second=0.0))
     assert throughput.prefill_seconds(1) is throughput.decode_seconds(1) is None

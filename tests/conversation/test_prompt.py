@@ -18,7 +18,7 @@ def build(processor, *turns, context_length=131072, num_crops=None, max_new_toke
     return build_prompt(request, processor, context_length)
 
 
-def test_images_are_numbered_over_all_turns_and_stand_where_their_turn_does(processor):
+def test_images_are_numbered_over_all_turns_and_placed_in_their_turn(processor):
     prompt = build(
         processor,
         Turn("user", "What is this?", (WIDE,)),
@@ -32,7 +32,7 @@ def test_images_are_numbered_over_all_turns_and_stand_where_their_turn_does(proc
     assert [image.size for image in prompt.images] == [(640, 480), (300, 900), (640, 480)]
 
 
-def test_the_counts_are_those_of_the_prepared_inputs(processor):
+def test_token_counts_are_those_of_the_processed_inputs(processor):
     prompt = build(processor, Turn("user", "Compare.", (WIDE, TALL)), num_crops=4)
     inputs = processor(prompt.text, list(prompt.images), num_crops=4)
     assert prompt.prompt_tokens == inputs["input_ids"].shape[1]
@@ -40,12 +40,12 @@ def test_the_counts_are_those_of_the_prepared_inputs(processor):
 
 
 @pytest.mark.parametrize(("images", "num_crops"), [((WIDE,), 16), ((WIDE, TALL), 4)])
-def test_auto_takes_sixteen_crops_for_one_image_and_four_for_several(processor, images, num_crops):
+def test_auto_chooses_16_crops_for_one_image_and_4_for_several(processor, images, num_crops):
     assert build(processor, Turn("user", "?", images)).num_crops == num_crops
 
 
 @pytest.mark.parametrize(("size", "num_crops"), [((470, 300), 1), ((640, 480), 4), ((300, 900), 2)])
-def test_auto_enlarges_no_image_for_a_checkpoint_that_says_so(size, num_crops):
+def test_auto_enlarges_no_image_if_the_checkpoint_has_a_least_scale(size, num_crops):
     processor = build_processor()
     processor.image_processor.auto_num_crops = [4, 1]
     processor.image_processor.auto_least_scale = 0.71
@@ -57,7 +57,7 @@ def test_auto_enlarges_no_image_for_a_checkpoint_that_says_so(size, num_crops):
 @pytest.mark.parametrize(
     ("size", "num_crops"), [((336, 300), 1), ((400, 300), 4), ((800, 600), 4), ((1000, 700), 9)]
 )
-def test_auto_makes_no_small_image_smaller_for_a_checkpoint_that_says_so(size, num_crops):
+def test_auto_shrinks_no_small_image_if_the_checkpoint_has_a_least_side(size, num_crops):
     processor = build_processor()
     processor.image_processor.auto_num_crops = [9, 4]
     processor.image_processor.auto_least_scale = 0.83
@@ -65,7 +65,7 @@ def test_auto_makes_no_small_image_smaller_for_a_checkpoint_that_says_so(size, n
     assert build(processor, Turn("user", "?", (golden_image(*size),))).num_crops == num_crops
 
 
-def test_auto_takes_fewer_crops_where_the_context_is_short(processor):
+def test_auto_chooses_fewer_crops_if_the_context_is_short(processor):
     prompt = build(processor, Turn("user", "?", (WIDE,)), context_length=1000)
     assert 1 <= prompt.num_crops < 16
     assert prompt.prompt_tokens <= 900
@@ -77,7 +77,7 @@ def test_too_many_tokens_are_refused_with_the_counts(processor):
         build(processor, turn, context_length=1000)
 
 
-def test_fewer_crops_than_asked_for_are_never_taken(processor):
+def test_a_requested_num_crops_is_never_reduced(processor):
     with pytest.raises(RequestError, match="at most 16 crops"):
         build(processor, Turn("user", "?", (WIDE,)), context_length=1000, num_crops=16)
 

@@ -1,4 +1,4 @@
-"""Loops are found early, cut off, and told from what pictures really repeat."""
+"""Endless repetition is found early and cut; genuine repeats of images are not."""
 
 import random
 
@@ -9,7 +9,7 @@ from phi3v.conversation.repetition import cut_repetition, find_loop
 LINE = "The quick brown fox jumps over the lazy dog.\n"
 PARAGRAPH = "".join(f"Clause {name} of this agreement stays in force.\n" for name in "ABCDEFGH")
 
-LOOPS = {
+REPETITIONS = {
     "a line": "Title\n" + LINE * 15,
     "a phrase": "In the beginning " + "there was the word and " * 15,
     "a phrase in Hebrew": "כותרת\n" + "שלום לכל האנשים הטובים כאן\n" * 15,
@@ -23,7 +23,7 @@ LOOPS = {
     "a word between blanks of all widths": "STOP " + "THE  THE THE   " * 20,
     "a word longer than a line": "Pier\n" + "Harbour  Harbour Harbour   " * 7,
 }
-# What an answer may end in where the longest answer allowed has cut it.
+# Repetition at the end of answers that were cut at their token limit.
 CUT = {
     "a line": "Title\n" + LINE * 7,
     "a paragraph": PARAGRAPH[:172] * 4,
@@ -62,70 +62,70 @@ GENUINE = {
 }
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_a_loop_is_found(name: str) -> None:
-    assert find_loop(LOOPS[name]) is not None
+@pytest.mark.parametrize("name", REPETITIONS)
+def test_endless_repetition_is_found(name: str) -> None:
+    assert find_loop(REPETITIONS[name]) is not None
 
 
 @pytest.mark.parametrize("name", GENUINE)
-def test_a_genuine_repeat_is_none_at_any_moment(name: str) -> None:
+def test_a_genuine_repeat_is_not_found_at_any_length(name: str) -> None:
     text = GENUINE[name]
     assert [end for end in range(0, len(text) + 1, 7) if find_loop(text[:end])] == []
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_where_an_answer_is_cut_fewer_repeats_are_a_loop(name: str) -> None:
+def test_fewer_repeats_suffice_in_a_cut_answer(name: str) -> None:
     assert find_loop(CUT[name]) is None
     assert find_loop(CUT[name], is_cut=True) is not None
     assert len(cut_repetition(CUT[name])) < 0.4 * len(CUT[name])
 
 
 @pytest.mark.parametrize("name", GENUINE_CUT)
-def test_where_an_answer_is_cut_a_few_equal_lines_are_none(name: str) -> None:
+def test_a_few_equal_lines_in_a_cut_answer_are_genuine(name: str) -> None:
     text = GENUINE_CUT[name]
     assert find_loop(text, is_cut=True) is None
     assert cut_repetition(text) == text
 
 
-def test_a_loop_with_blanks_of_all_widths_is_said_once() -> None:
+def test_whitespace_of_different_widths_counts_as_equal() -> None:
     assert cut_repetition("STOP\n" + "the  way the   way " * 40) == "STOP\nthe  way"
 
 
-def test_a_loop_is_named_with_its_unit_its_number_and_its_start() -> None:
-    loop = find_loop("Title\n" + LINE * 15)
-    assert loop is not None
-    assert (loop.unit, loop.repeats) == (LINE, 15)
-    assert loop.start in (5, 6)  # the line's end before it may count to it
+def test_a_repetition_has_its_unit_repeats_and_start() -> None:
+    repetition = find_loop("Title\n" + LINE * 15)
+    assert repetition is not None
+    assert (repetition.unit, repetition.repeats) == (LINE, 15)
+    assert repetition.start in (5, 6)  # the preceding newline may count as part of it
 
 
-def test_a_cut_loop_is_said_once() -> None:
+def test_a_repetition_is_cut_to_one_unit() -> None:
     assert cut_repetition("Title\n" + LINE * 15) == "Title\n" + LINE.rstrip()
 
 
-def test_a_text_without_a_loop_is_left_as_it_is() -> None:
+def test_a_text_without_repetition_is_unchanged() -> None:
     assert cut_repetition("ha ha ha \n") == "ha ha ha \n"
 
 
-def test_a_loop_is_found_behind_a_long_text() -> None:
+def test_a_repetition_after_a_long_text_is_found() -> None:
     rng = random.Random(0)
     text = "".join(rng.choice("abcdefgh \n") for _ in range(20_000))
     assert find_loop(text) is None
-    loop = find_loop(text + LINE * 300)
-    assert loop is not None
-    assert abs(loop.start - 20_000) < 3
+    repetition = find_loop(text + LINE * 300)
+    assert repetition is not None
+    assert abs(repetition.start - 20_000) < 3
 
 
-def test_what_repeats_within_a_loop_is_said_once_too() -> None:
+def test_a_repetition_within_the_unit_is_cut_too() -> None:
     assert cut_repetition("Ja! " + "hahahahahahahahahaha ha" * 60) == "Ja! ha"
     assert cut_repetition("Total: 10000\n" * 60) == "Total: 10000"
 
 
-def test_loops_that_lead_into_one_another_are_each_said_once() -> None:
+def test_consecutive_repetitions_are_all_cut() -> None:
     text = "SIGN " + "NAN" * 21 + "NNAN" * 6 + "N" * 120
-    assert find_repeats(cut_repetition(text)) < 4
+    assert count_trigrams(cut_repetition(text)) < 4
     assert cut_repetition(text).startswith("SIGN NA")
 
 
-def find_repeats(text: str) -> int:
-    """How often the commonest piece of three letters stands in a text."""
+def count_trigrams(text: str) -> int:
+    """Return the count of the most frequent three letters in a text."""
     return max(text.count(text[at : at + 3]) for at in range(len(text) - 2))

@@ -1,4 +1,4 @@
-"""Pictures from web addresses, and the addresses that are not for loading."""
+"""Downloads from web addresses; private addresses and failures are refused."""
 
 import pytest
 from support.sites import resolve_site
@@ -13,7 +13,7 @@ def fetch_refused(url: str, **options: object) -> str:
     return str(refusal.value)
 
 
-def test_a_picture_is_fetched_from_an_address(site_port: int) -> None:
+def test_an_image_is_downloaded(site_port: int) -> None:
     url = f"http://pictures.example:{site_port}/picture.png"
     assert fetch_image(url, resolve=resolve_site).size == (6, 5)
 
@@ -34,35 +34,35 @@ def test_a_redirect_to_a_file_is_refused(site_port: int) -> None:
     assert "no web address" in fetch_refused(url, resolve=resolve_site)
 
 
-def test_endless_redirects_end(site_port: int) -> None:
+def test_too_many_redirects_are_refused(site_port: int) -> None:
     start = f"http://pictures.example:{site_port}/to?"
     message = fetch_refused(start + start * 6 + "/picture.png", resolve=resolve_site)
     assert "redirects more than 5 times" in message
 
 
-def test_too_large_a_download_is_cut_off(site_port: int) -> None:
+def test_a_download_over_the_limit_is_refused(site_port: int) -> None:
     url = f"http://pictures.example:{site_port}/large"
     assert "larger than the limit of 0.25 MB" in fetch_refused(
         url, limit_bytes=2**18, resolve=resolve_site
     )
 
 
-def test_a_site_that_keeps_silent_is_given_up(site_port: int) -> None:
+def test_a_site_that_does_not_answer_times_out(site_port: int) -> None:
     url = f"http://pictures.example:{site_port}/slow"
     assert "within 0.2 seconds" in fetch_refused(url, timeout=0.2, resolve=resolve_site)
 
 
-def test_a_page_is_no_picture(site_port: int) -> None:
+def test_a_web_page_is_no_image(site_port: int) -> None:
     url = f"http://pictures.example:{site_port}/page"
     assert "page is not a picture but a text file" in fetch_refused(url, resolve=resolve_site)
 
 
-def test_what_the_site_refuses_is_told(site_port: int) -> None:
+def test_an_error_status_is_reported(site_port: int) -> None:
     url = f"http://pictures.example:{site_port}/gone.png"
     assert "answered 404 Not Found" in fetch_refused(url, resolve=resolve_site)
 
 
-def test_a_site_that_is_down_is_told() -> None:
+def test_a_refused_connection_is_reported() -> None:
     url = "http://pictures.example:9/picture.png"
     assert "No picture could be loaded" in fetch_refused(url, resolve=resolve_site)
 
@@ -88,7 +88,7 @@ def test_private_addresses_are_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "ftp://example.org/x.png", "picture.png", "", "http://"]
 )
-def test_only_web_addresses_are_loaded(url: str) -> None:
+def test_only_http_addresses_are_downloaded(url: str) -> None:
     assert "is no web address" in fetch_refused(url)
 
 
@@ -104,5 +104,5 @@ def test_only_web_addresses_are_loaded(url: str) -> None:
         ("2002:7f00:1::", False),
     ],
 )
-def test_public_addresses_are_told_from_others(ip: str, public: bool) -> None:
+def test_public_addresses_are_recognized(ip: str, public: bool) -> None:
     assert is_public(ip) is public

@@ -1,4 +1,4 @@
-"""What people upload."""
+"""Image files as people upload them: orientation, modes, limits, damage."""
 
 import time
 from pathlib import Path
@@ -23,13 +23,13 @@ def refuse(source: Path | Image.Image | str) -> str:
     return str(refusal.value)
 
 
-def test_a_picture_comes_as_rgb(tmp_path: Path) -> None:
+def test_an_image_is_converted_to_rgb(tmp_path: Path) -> None:
     path = write(tmp_path / "grey.png", encode(Image.new("L", (3, 2), 7)))
     image = open_image(path)
     assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", (3, 2), (7, 7, 7))
 
 
-def test_a_picture_from_memory_is_left_as_it_was() -> None:
+def test_an_image_in_memory_is_not_modified() -> None:
     source = Image.new("RGB", (3, 2), RED)
     open_image(source).putpixel((0, 0), WHITE)
     assert source.getpixel((0, 0)) == RED
@@ -39,14 +39,14 @@ def test_a_phone_photo_is_turned_upright(tmp_path: Path) -> None:
     photo = Image.new("RGB", (8, 4), WHITE)
     photo.paste(RED, (0, 0, 2, 4))  # red at the left of the sensor
     exif = Image.Exif()
-    exif[0x0112] = 6  # the sensor's left is the photo's top
+    exif[0x0112] = 6  # orientation: the sensor's left is the photo's top
     path = write(tmp_path / "photo.png", encode(photo, exif=exif))
     upright = open_image(path)
     assert upright.size == (4, 8)
     assert (upright.getpixel((1, 0)), upright.getpixel((1, 7))) == (RED, WHITE)
 
 
-def test_no_metadata_is_kept(tmp_path: Path) -> None:
+def test_metadata_is_dropped(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     path = write(tmp_path / "photo.jpg", encode(Image.new("RGB", (8, 4)), "JPEG", exif=exif))
@@ -55,7 +55,7 @@ def test_no_metadata_is_kept(tmp_path: Path) -> None:
     assert dict(image.getexif()) == {}
 
 
-def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+def test_an_animation_is_opened_at_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, WHITE)]
     content = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert open_image(write(tmp_path / "moving.gif", content)).getpixel((0, 0)) == RED
@@ -81,13 +81,13 @@ def test_a_palette_with_a_transparent_colour_becomes_white_there(tmp_path: Path)
     assert open_image(path).getpixel((0, 0)) == WHITE
 
 
-def test_a_scan_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
+def test_a_16_bit_image_is_scaled_to_8_bits(tmp_path: Path) -> None:
     scan = Image.fromarray(np.full((4, 4), 0x8000, np.uint16))
     path = write(tmp_path / "scan.png", encode(scan))
     assert open_image(path).getpixel((0, 0)) == (128, 128, 128)
 
 
-def test_too_large_a_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_too_large_image_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "poster.png"
     Image.new("1", (20_000, 20_000)).save(path)
     begun = time.perf_counter()
@@ -97,18 +97,18 @@ def test_too_large_a_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> 
     assert f"the limit is {MAX_PIXELS:,}" in message
 
 
-def test_a_slightly_too_large_picture_is_told_its_size(tmp_path: Path) -> None:
+def test_the_size_of_a_too_large_image_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "poster.png"
     Image.new("1", (10_000, 7_000)).save(path)
     assert "10,000 x 7,000 = 70,000,000 pixels" in refuse(path)
 
 
-def test_a_text_file_with_a_pictures_name_is_told_apart(tmp_path: Path) -> None:
+def test_a_text_file_with_an_image_suffix_is_recognized(tmp_path: Path) -> None:
     path = write(tmp_path / "notes.png", b"Dear diary,\n" * 20)
     assert refuse(path).startswith("notes.png is not a picture but a text file")
 
 
-def test_a_truncated_jpeg_is_called_damaged(tmp_path: Path) -> None:
+def test_a_truncated_jpeg_is_reported_as_damaged(tmp_path: Path) -> None:
     noise = Image.effect_noise((200, 200), 80)
     path = write(tmp_path / "half.jpg", encode(noise, "JPEG")[:4000])
     message = refuse(path)
@@ -116,13 +116,13 @@ def test_a_truncated_jpeg_is_called_damaged(tmp_path: Path) -> None:
     assert "again" in message
 
 
-def test_a_garbled_png_is_called_damaged(tmp_path: Path) -> None:
+def test_a_garbled_png_is_reported_as_damaged(tmp_path: Path) -> None:
     content = bytearray(encode(Image.effect_noise((200, 200), 80)))
     content[3000:3100] = bytes(100)
     assert "garbled.png is a damaged PNG" in refuse(write(tmp_path / "garbled.png", content))
 
 
-def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported_as_empty(tmp_path: Path) -> None:
     assert "nothing.jpg is empty (0 bytes)" in refuse(write(tmp_path / "nothing.jpg", b""))
 
 
@@ -135,22 +135,22 @@ def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
         (b"\x01\x02\x03", "something else"),
     ],
 )
-def test_other_files_are_told_what_they_are(tmp_path: Path, head: bytes, found: str) -> None:
+def test_the_format_of_other_files_is_guessed(tmp_path: Path, head: bytes, found: str) -> None:
     assert found in refuse(write(tmp_path / "file.jpg", head + bytes(100)))
 
 
-def test_postscript_is_not_run(tmp_path: Path) -> None:
+def test_postscript_is_not_interpreted(tmp_path: Path) -> None:
     content = encode(Image.new("RGB", (4, 4)), "EPS")
     assert "not a picture" in refuse(write(tmp_path / "drawing.png", content))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     assert "gone.png is not there" in refuse(tmp_path / "gone.png")
 
 
-def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     assert "is a folder" in refuse(tmp_path)
 
 
-def test_a_picture_without_pixels_is_refused() -> None:
+def test_an_image_without_pixels_is_refused() -> None:
     assert "0 x 5 pixels" in refuse(Image.new("RGB", (0, 5)))

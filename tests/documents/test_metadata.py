@@ -1,4 +1,4 @@
-"""What a picture's file tells besides the picture is not kept."""
+"""Metadata is removed from image files; pixels, orientation and colour profile stay."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from phi3v.documents.metadata import strip_bytes, strip_file
 from phi3v.ui.chat.pictures import check_pictures
 
 SECRET = "a secret place"
-PICTURE = Image.radial_gradient("L").resize((60, 40)).convert("RGB")
+IMAGE = Image.radial_gradient("L").resize((60, 40)).convert("RGB")
 
 
 def write(path: Path, orientation: int = 6) -> Path:
@@ -28,14 +28,12 @@ def write(path: Path, orientation: int = 6) -> Path:
         options["xmp"] = SECRET.encode()
     if path.suffix == ".jpg":
         options["comment"] = SECRET
-    PICTURE.save(path, **options)
+    IMAGE.save(path, **options)
     return path
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.webp"])
-def test_a_stripped_file_shows_the_same_picture_and_tells_nothing(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_stripped_file_has_the_same_pixels_and_no_metadata(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, orientation=1)
     before = np.asarray(open_image(path))
     assert strip_file(path)
@@ -48,9 +46,7 @@ def test_a_stripped_file_shows_the_same_picture_and_tells_nothing(
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.webp"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_photo_that_lies_on_its_side_is_still_turned_up(
-    tmp_path: Path, orientation: int, name: str
-) -> None:
+def test_a_stripped_file_keeps_its_orientation(tmp_path: Path, orientation: int, name: str) -> None:
     path = write(tmp_path / name, orientation)
     before = np.asarray(open_image(path))
     strip_file(path)
@@ -58,21 +54,21 @@ def test_a_photo_that_lies_on_its_side_is_still_turned_up(
     assert np.array_equal(np.asarray(open_image(path)), before)
 
 
-def test_a_colour_profile_stays(tmp_path: Path) -> None:
+def test_a_colour_profile_is_kept(tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    PICTURE.save(buffer, "JPEG", icc_profile=b"profile" * 9)
+    IMAGE.save(buffer, "JPEG", icc_profile=b"profile" * 9)
     assert Image.open(io.BytesIO(strip_bytes(buffer.getvalue()))).info["icc_profile"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe1\xff", b"text", b"RIFF"])
-def test_what_is_no_whole_picture_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_file_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.jpg"
     path.write_bytes(content)
     assert not strip_file(path)
     assert path.read_bytes() == content
 
 
-def test_an_uploaded_photo_is_kept_without_its_metadata(
+def test_an_upload_is_stored_without_metadata(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -82,7 +78,7 @@ def test_an_uploaded_photo_is_kept_without_its_metadata(
     assert open_image(path).size == (40, 60)
 
 
-def test_a_file_that_was_not_uploaded_is_never_written(
+def test_a_file_outside_the_upload_folder_is_not_modified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
@@ -93,12 +89,12 @@ def test_a_file_that_was_not_uploaded_is_never_written(
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".avif", ".tiff"])
-def test_other_formats_are_kept_as_pixels_only(
+def test_other_formats_are_stored_as_pixels_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     path = tmp_path / f"photo{suffix}"
-    PICTURE.save(path)
+    IMAGE.save(path)
     ((kept, caption),) = check_pictures([(str(path), None)])
     assert isinstance(kept, Image.Image)
     assert (kept.info, caption) == ({}, "Image 1")

@@ -1,4 +1,4 @@
-"""The page is there before the network: who asks early waits, and learns why if it never comes."""
+"""Loading in the background: early requests wait for it, and raise its error if it fails."""
 
 import threading
 
@@ -9,21 +9,21 @@ from phi3v import Engine, GenerationError, Request, RequestError, Sampling, Turn
 from phi3v.inference.background_loading import LoadingEngine
 from phi3v.ui import words
 from phi3v.ui.answering import make_stream, write_answer
-from phi3v.ui.page import note_start
+from phi3v.ui.page import describe_loading
 
 REQUEST = Request((Turn("user", "Hello"),), Sampling(max_new_tokens=4))
 
 
 @pytest.fixture
 def gate():
-    """Loading ends when it is set."""
+    """An event that ends loading."""
     gate = threading.Event()
     yield gate
     gate.set()
 
 
 def start(gate, outcome):
-    """An engine that is being loaded until the gate opens; an error as outcome is raised."""
+    """Return an engine that loads until the gate is set; an outcome that is an error is raised."""
 
     def load():
         gate.wait()
@@ -40,15 +40,15 @@ def engine():
     return Engine(build_random_model(processor, seed=0), processor, name="random")
 
 
-def test_a_request_that_comes_early_is_answered_once_the_network_is_there(gate, engine):
-    starting = start(gate, engine)
-    stream = starting.stream(REQUEST)
+def test_an_early_request_is_answered_once_the_model_is_loaded(gate, engine):
+    loading = start(gate, engine)
+    stream = loading.stream(REQUEST)
     assert next(stream).phase == "loading"
-    assert starting.is_loading
+    assert loading.is_loading
     gate.set()
     chunks = [chunk for chunk in stream if chunk.phase != "loading"]
     assert chunks[-1].statistics.new_tokens == 4
-    assert not starting.is_loading
+    assert not loading.is_loading
     assert "".join(chunk.text for chunk in chunks) == "".join(
         chunk.text for chunk in engine.stream(REQUEST)
     )
@@ -57,16 +57,16 @@ def test_a_request_that_comes_early_is_answered_once_the_network_is_there(gate, 
 @pytest.mark.parametrize(
     ("error", "expected"), [(RequestError("full"), RequestError), (OSError("x"), GenerationError)]
 )
-def test_what_prevents_loading_is_told_to_every_request(gate, error, expected):
-    starting = start(gate, error)
+def test_an_error_in_loading_is_raised_for_every_request(gate, error, expected):
+    loading = start(gate, error)
     gate.set()
     for _ in range(2):
         with pytest.raises(expected) as caught:
-            list(starting.stream(REQUEST))
+            list(loading.stream(REQUEST))
         assert caught.value.__cause__ is error
 
 
-def test_a_stop_ends_the_waiting(gate):
+def test_a_stop_ends_waiting_for_the_model(gate):
     stop = threading.Event()
     stream = start(gate, None).stream(REQUEST, stop)
     next(stream)
@@ -74,21 +74,21 @@ def test_a_stop_ends_the_waiting(gate):
     assert [chunk.text for chunk in stream] == []
 
 
-def test_the_page_says_that_the_network_is_being_loaded(gate, engine):
-    starting = start(gate, engine)
-    pieces = write_answer(make_stream(starting, None), REQUEST)
+def test_the_page_says_that_the_model_is_loading(gate, engine):
+    loading = start(gate, engine)
+    pieces = write_answer(make_stream(loading, None), REQUEST)
     assert next(pieces) == ("", words.LOADING)
-    assert note_start(starting) == words.LOADING_NOTE.format(name="random")
+    assert describe_loading(loading) == words.LOADING_NOTE.format(name="random")
     gate.set()
     assert "4 new tokens" in list(pieces)[-1][1]
-    assert note_start(starting).startswith("Answers come from **random** on cpu")
+    assert describe_loading(loading).startswith("Answers come from **random** on cpu")
 
 
-def test_the_page_says_why_no_network_comes(gate):
+def test_the_page_says_why_loading_failed(gate):
     fixable, other = (start(gate, error) for error in (RequestError("Disk full."), OSError("x")))
     gate.set()
-    for starting in (fixable, other):
+    for loading in (fixable, other):
         with pytest.raises((RequestError, GenerationError)):
-            list(starting.stream(REQUEST))
-    assert note_start(fixable) == "**random** could not be loaded: Disk full."
-    assert note_start(other) == f"**random** could not be loaded: {words.NOT_LOADED}"
+            list(loading.stream(REQUEST))
+    assert describe_loading(fixable) == "**random** could not be loaded: Disk full."
+    assert describe_loading(other) == f"**random** could not be loaded: {words.NOT_LOADED}"

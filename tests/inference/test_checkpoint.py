@@ -22,7 +22,7 @@ def test_a_folder_without_safetensors_is_refused(tmp_path):
         checkpoint_files.find_checkpoint(str(tmp_path))
 
 
-def test_a_hub_id_that_is_not_cached_says_so_when_offline(monkeypatch, tmp_path):
+def test_an_uncached_hub_id_is_refused_when_offline(monkeypatch, tmp_path):
     def unreachable(*args, **kwargs):
         raise LocalEntryNotFoundError("not here")
 
@@ -55,7 +55,7 @@ def test_weights_larger_than_the_memory_are_refused_with_both_sizes(monkeypatch,
         checkpoint.check_memory(tiny_checkpoint("phi35"), CPU, torch.float32)
 
 
-def test_auto_is_the_embedded_checkpoint_without_an_accelerator():
+def test_auto_chooses_the_embedded_checkpoint_without_an_accelerator():
     assert checkpoint.choose_model("auto", "cpu") == "embedded"
 
 
@@ -63,20 +63,20 @@ def test_auto_is_the_embedded_checkpoint_without_an_accelerator():
     ("free", "chosen"),
     [(8 * 10**9, "embedded"), (40 * 10**9, "microsoft/Phi-3-vision-128k-instruct")],
 )
-def test_auto_is_phi_3_vision_where_an_accelerator_has_room(monkeypatch, free, chosen):
+def test_auto_chooses_phi_3_vision_if_an_accelerator_has_the_memory(monkeypatch, free, chosen):
     monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
     monkeypatch.setattr(checkpoint, "free_memory", lambda device: free)
     assert checkpoint.choose_model("auto") == chosen
 
 
-def test_a_named_model_is_taken_as_it_is():
+def test_a_named_model_is_chosen_unchanged():
     assert checkpoint.choose_model("some/model") == "some/model"
 
 
 @pytest.mark.parametrize(
     ("has_bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float16)]
 )
-def test_cuda_takes_bfloat16_where_the_gpu_has_it(monkeypatch, has_bfloat16, dtype):
+def test_cuda_uses_bfloat16_if_the_gpu_supports_it(monkeypatch, has_bfloat16, dtype):
     supported = {"including_emulation": False}
 
     def is_supported(**kwargs):
@@ -87,7 +87,7 @@ def test_cuda_takes_bfloat16_where_the_gpu_has_it(monkeypatch, has_bfloat16, dty
     assert hardware.choose_dtype(CUDA, "auto")[0] == dtype
 
 
-def test_mps_takes_float16_and_says_why():
+def test_mps_uses_float16_and_gives_the_reason():
     dtype, reason = hardware.choose_dtype(MPS, "auto")
     assert dtype == torch.float16
     assert "memory" in reason
@@ -101,7 +101,7 @@ def test_mps_takes_float16_and_says_why():
         ({"amx_bf16": True}, torch.bfloat16),
     ],
 )
-def test_a_cpu_takes_bfloat16_only_with_hardware_for_it(monkeypatch, capabilities, dtype):
+def test_a_cpu_uses_bfloat16_only_with_hardware_support(monkeypatch, capabilities, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
     assert hardware.choose_dtype(CPU, "auto")[0] == dtype
@@ -115,9 +115,7 @@ def test_a_choice_can_be_overridden():
 @pytest.mark.parametrize(
     ("is_installed", "attention"), [(True, "flash_attention_2"), (False, "sdpa")]
 )
-def test_flash_attention_is_used_on_cuda_where_it_is_installed(
-    monkeypatch, is_installed, attention
-):
+def test_flash_attention_is_used_on_cuda_if_it_is_installed(monkeypatch, is_installed, attention):
     monkeypatch.setattr(hardware, "find_spec", lambda name: object() if is_installed else None)
     assert hardware.choose_attention(CUDA, torch.bfloat16, "auto") == attention
     assert hardware.choose_attention(CPU, torch.bfloat16, "auto") == "sdpa"
@@ -135,12 +133,12 @@ def test_flash_attention_is_used_on_cuda_where_it_is_installed(
         ),
     ],
 )
-def test_a_choice_that_is_not_possible_here_is_refused(choice, message):
+def test_an_unavailable_choice_is_refused(choice, message):
     with pytest.raises(RequestError, match=message):
         choice()
 
 
-def test_a_checkpoint_loads_from_a_folder_and_says_how_in_one_line(
+def test_a_checkpoint_loads_from_a_folder_and_logs_one_line(
     published, tiny_checkpoint, tmp_path, caplog
 ):
     shutil.copytree(published, tmp_path, dirs_exist_ok=True)
@@ -154,7 +152,7 @@ def test_a_checkpoint_loads_from_a_folder_and_says_how_in_one_line(
     assert line.endswith("on cpu in float32 (as asked) with eager attention.")
 
 
-def test_a_revision_is_the_hub_s_commit(tmp_path):
+def test_a_hub_snapshot_s_revision_is_its_commit(tmp_path):
     folder = tmp_path / "models--a--b" / "snapshots" / "abc123"
     folder.mkdir(parents=True)
     assert checkpoint_files.find_revision(folder) == "abc123"

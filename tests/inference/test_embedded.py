@@ -1,6 +1,6 @@
-"""What the embedded checkpoint is for, on pictures drawn here and not by its training.
+"""Accuracy of the embedded checkpoint on pictures that its training code does not draw.
 
-Figures on pictures of other sizes and kinds are in its model card.
+Its model card has figures for other sizes and kinds of pictures.
 """
 
 import random
@@ -32,7 +32,7 @@ COLOURS = {
     "black": (20, 20, 20),
 }
 SHAPES = ("circle", "square", "triangle")
-# Beside Pillow's own font, those of Debian's fonts-dejavu-core and fonts-liberation.
+# Besides Pillow's own font, those of Debian's fonts-dejavu-core and fonts-liberation.
 FONTS = [
     path
     for path in (
@@ -99,7 +99,7 @@ def test_large_printed_words_are_read(engine):
     assert errors / characters < 0.15
 
 
-def test_the_colour_and_shape_of_one_thing_are_told(engine):
+def test_the_colour_and_kind_of_one_shape_are_named(engine):
     rng = random.Random(7)
     right = 0
     for _ in range(COUNT):
@@ -109,7 +109,7 @@ def test_the_colour_and_shape_of_one_thing_are_told(engine):
     assert right >= 0.9 * COUNT
 
 
-def test_the_thing_that_differs_between_two_pictures_is_named(engine):
+def test_the_difference_between_two_pictures_is_named(engine):
     rng = random.Random(11)
     right = 0
     for number in range(COUNT):

@@ -15,15 +15,15 @@ def processor():
 
 
 @pytest.fixture(scope="module")
-def network(processor):
+def model(processor):
     return build_random_model(processor, seed=0, max_position_embeddings=8192)
 
 
-class SlowNetwork(WrappedModel):
-    """Takes its time for every token."""
+class SlowModel(WrappedModel):
+    """A model that waits after every token."""
 
-    def __init__(self, network, seconds):
-        super().__init__(network)
+    def __init__(self, model, seconds):
+        super().__init__(model)
         self.seconds = seconds
 
     def generate(self, *args, stopping_criteria=(), **kwargs):
@@ -37,13 +37,13 @@ class SlowNetwork(WrappedModel):
 
 
 @pytest.fixture
-def engine(network, processor):
-    return Engine(network, processor, name="random")
+def engine(model, processor):
+    return Engine(model, processor, name="random")
 
 
 @pytest.fixture
-def slow_engine(network, processor):
-    return Engine(SlowNetwork(network, 0.02), processor, name="slow")
+def slow_engine(model, processor):
+    return Engine(SlowModel(model, 0.02), processor, name="slow")
 
 
 def ask(text="Hello", count=8, **sampling):
@@ -52,7 +52,7 @@ def ask(text="Hello", count=8, **sampling):
 
 
 def answer(engine, request):
-    """The whole text and the statistics."""
+    """Return the whole text and the statistics."""
     chunks = list(engine.stream(request))
     assert all(chunk.statistics is None for chunk in chunks[:-1])
     return "".join(chunk.text for chunk in chunks), chunks[-1].statistics
@@ -65,10 +65,10 @@ def wait_until(is_true, seconds=10.0):
         time.sleep(0.005)
 
 
-def test_the_streamed_text_is_what_generate_makes(engine, network, processor):
+def test_the_streamed_text_is_that_of_generate(engine, model, processor):
     text, statistics = answer(engine, ask(count=12))
     inputs = processor("<|user|>\nHello<|end|>\n<|assistant|>\n")
-    ids = network.generate(**inputs, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    ids = model.generate(**inputs, max_new_tokens=12, do_sample=False, eos_token_id=None)
     prompt_length = inputs["input_ids"].shape[1]
     assert text == processor.tokenizer.decode(ids[0, prompt_length:], skip_special_tokens=True)
     assert statistics.prompt_tokens == prompt_length
@@ -80,11 +80,11 @@ def test_the_streamed_text_is_what_generate_makes(engine, network, processor):
 
 
 @pytest.mark.parametrize("token", ["<|end|>", "<|endoftext|>", "</s>"])
-def test_an_answer_ends_at_every_token_that_may_end_it(engine, network, processor, token):
+def test_an_answer_ends_at_each_of_the_stop_tokens(engine, model, processor, token):
     wanted = processor.tokenizer.convert_tokens_to_ids(token)
     assert wanted in engine.stop_token_ids()
 
-    class EndingNetwork(WrappedModel):
+    class EndingModel(WrappedModel):
         def generate(self, *args, **kwargs):
             def prefer(input_ids, scores):
                 scores[:, wanted] = 1e9 if len(input_ids[0]) > 20 else -1e9
@@ -92,7 +92,7 @@ def test_an_answer_ends_at_every_token_that_may_end_it(engine, network, processo
 
             return self.model_behind.generate(*args, logits_processor=[prefer], **kwargs)
 
-    ending = Engine(EndingNetwork(network), processor, name="ending")
+    ending = Engine(EndingModel(model), processor, name="ending")
     _, statistics = answer(ending, ask(count=50))
     assert statistics.finish_reason == "end"
     assert statistics.new_tokens < 50
@@ -108,8 +108,8 @@ def test_closing_the_stream_ends_generate_within_one_token(slow_engine):
     assert answer(slow_engine, ask(count=3))[1].new_tokens == 3
 
 
-def test_closing_does_not_wait_for_the_network(network, processor):
-    slow = Engine(SlowNetwork(network, 1.0), processor, name="very slow")
+def test_closing_does_not_wait_for_the_model(model, processor):
+    slow = Engine(SlowModel(model, 1.0), processor, name="very slow")
     stream = slow.stream(ask(count=5))
     next(stream)
     began = time.perf_counter()
@@ -117,7 +117,7 @@ def test_closing_does_not_wait_for_the_network(network, processor):
     assert time.perf_counter() - began < 0.5
 
 
-def test_a_stop_ends_generate_within_one_token_and_still_brings_the_statistics(slow_engine):
+def test_a_stop_ends_generate_within_one_token_and_still_gives_statistics(slow_engine):
     stop = threading.Event()
     stream = slow_engine.stream(ask(count=500), stop)
     wait_until(lambda: next(stream) and slow_engine.new_tokens >= 5)
@@ -129,20 +129,20 @@ def test_a_stop_ends_generate_within_one_token_and_still_brings_the_statistics(s
     assert slow_engine.new_tokens == statistics.new_tokens
 
 
-def test_a_stop_while_waiting_in_line_ends_at_once(slow_engine):
+def test_a_stop_in_the_queue_ends_at_once(slow_engine):
     running = slow_engine.stream(ask(count=500))
     next(running)
     stop = threading.Event()
-    waiting = slow_engine.stream(ask(), stop)
-    next(waiting)
+    queued = slow_engine.stream(ask(), stop)
+    next(queued)
     stop.set()
-    statistics = list(waiting)[-1].statistics
+    statistics = list(queued)[-1].statistics
     assert (statistics.finish_reason, statistics.new_tokens) == ("stopped", 0)
     running.close()
 
 
-def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(network, processor):
-    class BreakingNetwork(WrappedModel):
+def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(model, processor):
+    class BreakingModel(WrappedModel):
         is_broken = True
 
         def generate(self, *args, **kwargs):
@@ -150,7 +150,7 @@ def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(network, proce
                 raise MemoryError("no room")
             return self.model_behind.generate(*args, **kwargs)
 
-    breaking = BreakingNetwork(network)
+    breaking = BreakingModel(model)
     engine = Engine(breaking, processor, name="breaking")
     with pytest.raises(GenerationError, match="no room") as caught:
         list(engine.stream(ask()))
@@ -169,7 +169,7 @@ def test_requests_are_answered_one_at_a_time_in_order_of_arrival(slow_engine):
     readers = []
     for number in range(5):
         stream = slow_engine.stream(ask(count=25))
-        next(stream)  # it stands in line from here on
+        next(stream)  # it is queued from here on
         readers.append(threading.Thread(target=read, args=(number, stream)))
     for reader in reversed(readers):
         reader.start()
@@ -179,7 +179,7 @@ def test_requests_are_answered_one_at_a_time_in_order_of_arrival(slow_engine):
     assert slow_engine.new_tokens == 125
 
 
-def test_answers_at_once_are_the_answers_one_by_one(engine):
+def test_simultaneous_requests_get_the_answers_of_separate_ones(engine):
     texts = [f"Question {number}" for number in range(8)]
     alone = [answer(engine, ask(text))[0] for text in texts]
     together = [""] * len(texts)
@@ -195,7 +195,7 @@ def test_answers_at_once_are_the_answers_one_by_one(engine):
     assert together == alone
 
 
-def test_a_seed_repeats_a_random_answer(engine):
+def test_a_seed_reproduces_a_random_answer(engine):
     first, again, other = (
         answer(engine, ask(count=20, temperature=1.5, seed=seed))[0] for seed in (7, 7, 8)
     )
@@ -221,7 +221,7 @@ def test_sampling_out_of_range_is_refused(settings, message):
         Sampling(**settings)
 
 
-def test_a_small_network_reads_with_all_threads_and_decodes_with_one(engine, monkeypatch):
+def test_a_small_model_prefills_with_all_threads_and_decodes_with_one(engine, monkeypatch):
     if not engine.decodes_on_one_thread:
         pytest.skip("only on a CPU")
     engine.threads = 3

@@ -1,4 +1,4 @@
-"""When the memory does not suffice: said in words, freed, and over with the next request."""
+"""Running out of memory: reported with advice, caches freed, the next request answered."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def engine():
 
 
 def fail_once(engine, error):
-    """Let the network's next step raise an error."""
+    """Let the model's next forward pass raise an error."""
 
     def raise_it(module, *args):
         hook.remove()
@@ -41,7 +41,7 @@ def answer(engine):
         (torch.OutOfMemoryError("out of memory"), "more was needed than there is"),
     ],
 )
-def test_a_shortage_is_told_and_the_next_request_is_answered(engine, error, needed):
+def test_a_shortage_is_reported_and_the_next_request_is_answered(engine, error, needed):
     expected = answer(engine)
     engine.clear_caches()
     fail_once(engine, error)
@@ -52,7 +52,7 @@ def test_a_shortage_is_told_and_the_next_request_is_answered(engine, error, need
     assert answer(engine) == expected
 
 
-def test_a_shortage_lets_go_of_what_was_kept(engine):
+def test_a_shortage_clears_the_caches(engine):
     answer(engine)
     assert len(engine.prefix_cache._prefixes) == 1
     fail_once(engine, torch.OutOfMemoryError(CUDA_MESSAGE))
@@ -69,7 +69,7 @@ def test_another_error_is_no_shortage(engine):
         answer(engine)
 
 
-def test_the_peak_is_told_for_gpus_only(engine):
+def test_peak_memory_is_reported_for_gpus_only(engine):
     assert read_peak(torch.device("cpu")) is None
     assert list(engine.stream(REQUEST))[-1].statistics.peak_memory is None
     assert "9 bytes more" in describe_shortage("tried to allocate 9 bytes", engine.device)

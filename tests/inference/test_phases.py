@@ -1,4 +1,4 @@
-"""What is said while an answer is awaited, what is prepared meanwhile, and that a stop ends it."""
+"""Phases of an answer, image preparation in the queue, and stopping in each phase."""
 
 import gc
 import threading
@@ -25,13 +25,13 @@ def processor():
 
 @pytest.fixture
 def engine(processor, monkeypatch):
-    monkeypatch.setitem(MAX_BATCH_CROPS, "cpu", 1)  # pictures of one crop would run together
+    monkeypatch.setitem(MAX_BATCH_CROPS, "cpu", 1)  # images of one crop would share a pass
     return Engine(build_random_model(processor, seed=0), processor, name="random")
 
 
 @pytest.fixture
 def gates(engine):
-    """Events that hold up the network's layers: of the vision tower, and of the decoder."""
+    """Events that block the model's layers: of the vision tower, and of the decoder."""
     gates = Gates(engine)
     yield gates
     gates.tower.set()
@@ -39,7 +39,7 @@ def gates(engine):
 
 
 class Gates:
-    """Each layer that begins is counted and then waits for its gate."""
+    """Counts the layers that begin; each then waits for its gate."""
 
     def __init__(self, engine):
         self.tower, self.decoder = threading.Event(), threading.Event()
@@ -65,7 +65,7 @@ def ask(*images, count=4, text="What is it?"):
 
 
 def wait_for(stream, phase, number=0):
-    """The first chunk of this phase, of image or place `number`."""
+    """Return the first chunk of this phase, of the image or queue position `number`."""
     for chunk in stream:
         if (chunk.phase, chunk.number) == (phase, number):
             return chunk
@@ -83,7 +83,7 @@ def text_of(stream):
     return "".join(chunk.text for chunk in stream)
 
 
-def test_phases_follow_each_other_with_the_number_of_each_image(engine, gates):
+def test_phases_are_reported_in_order_with_the_number_of_each_image(engine, gates):
     engine.vision_cache.prepare = slowly(engine.vision_cache.prepare, 0.3)
     stream = engine.stream(ask(*PICTURES))
     assert wait_for(stream, "preparing", 2).total == 3
@@ -96,7 +96,7 @@ def test_phases_follow_each_other_with_the_number_of_each_image(engine, gates):
     assert rest[-1].statistics.new_tokens == 4
 
 
-def test_an_image_that_is_known_is_passed_over(engine, gates):
+def test_a_cached_image_is_not_encoded_again(engine, gates):
     gates.tower.set()
     gates.decoder.set()
     assert list(engine.stream(ask(PICTURES[0])))
@@ -105,7 +105,7 @@ def test_an_image_that_is_known_is_passed_over(engine, gates):
     assert wait_for(stream, "encoding", 2).total == 2
 
 
-def test_who_waits_is_told_the_place_among_all_that_wait(engine, gates):
+def test_queued_requests_report_position_and_length_of_the_queue(engine, gates):
     running = engine.stream(ask())
     wait_for(running, "prefill")
     streams = [engine.stream(ask()) for _ in range(3)]
@@ -119,7 +119,7 @@ def test_who_waits_is_told_the_place_among_all_that_wait(engine, gates):
     assert text_of(running) == text_of(streams[1]) == text_of(streams[2])
 
 
-def test_a_stop_while_images_are_opened_ends_before_the_next(engine):
+def test_a_stop_while_images_are_prepared_ends_before_the_next(engine):
     prepared = []
     prepare = slowly(engine.vision_cache.prepare, 0.3)
     engine.vision_cache.prepare = lambda *args, **kwargs: prepared.append(prepare(*args, **kwargs))
@@ -151,7 +151,7 @@ def test_a_stop_while_an_image_is_encoded_ends_at_the_next_layer(engine, gates, 
 
 
 @pytest.mark.parametrize("way", ["stop", "close"])
-def test_a_stop_while_the_prompt_is_read_ends_at_the_next_layer(engine, gates, way):
+def test_a_stop_during_prefill_ends_at_the_next_layer(engine, gates, way):
     gates.tower.set()
     stop = threading.Event()
     stream = engine.stream(ask(PICTURES[0]), stop)
@@ -170,7 +170,7 @@ def test_a_stop_while_the_prompt_is_read_ends_at_the_next_layer(engine, gates, w
     assert engine.new_tokens == 4
 
 
-def test_after_a_stop_on_the_way_the_same_question_gets_the_same_answer(engine, gates, processor):
+def test_a_question_gets_the_same_answer_after_it_was_stopped_before(engine, gates, processor):
     stop = threading.Event()
     stream = engine.stream(ask(*PICTURES), stop)
     wait_for(stream, "encoding", 1)
@@ -182,7 +182,7 @@ def test_after_a_stop_on_the_way_the_same_question_gets_the_same_answer(engine, 
     assert text_of(engine.stream(ask(*PICTURES))) == text_of(fresh.stream(ask(*PICTURES)))
 
 
-def test_the_next_in_line_are_prepared_while_another_is_answered(engine, gates):
+def test_images_of_the_next_in_the_queue_are_prepared_ahead(engine, gates):
     running = engine.stream(ask())
     wait_for(running, "prefill")
     prepared = []
@@ -193,11 +193,11 @@ def test_the_next_in_line_are_prepared_while_another_is_answered(engine, gates):
     streams = [engine.stream(ask(picture)) for picture in PICTURES]
     for stream in streams:
         next(stream)
-    mine = threading.current_thread()
-    assert prepared == [(mine, picture.width) for picture in PICTURES[:PREPARED_AHEAD]]
+    reader = threading.current_thread()
+    assert prepared == [(reader, picture.width) for picture in PICTURES[:PREPARED_AHEAD]]
     streams[0].close()
     wait_for(streams[2], "waiting", 2)
-    assert prepared[-1] == (mine, PICTURES[2].width)
+    assert prepared[-1] == (reader, PICTURES[2].width)
     gates.tower.set()
     gates.decoder.set()
     for stream in (running, *streams[1:]):
@@ -205,7 +205,7 @@ def test_the_next_in_line_are_prepared_while_another_is_answered(engine, gates):
     assert len(prepared) == len(PICTURES)
 
 
-def test_who_waits_further_behind_keeps_no_pixels(engine, gates, tmp_path):
+def test_requests_further_back_in_the_queue_hold_no_pixels(engine, gates, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path in paths:
         PICTURES[0].save(path)
@@ -214,12 +214,12 @@ def test_who_waits_further_behind_keeps_no_pixels(engine, gates, tmp_path):
     wait_for(streams[0], "prefill")
     open_image = prompt.open_image
 
-    def open_and_note(source):
+    def open_and_record(source):
         image = open_image(source)
         opened.append(weakref.ref(image))
         return image
 
-    prompt.open_image = open_and_note
+    prompt.open_image = open_and_record
     try:
         for path in paths:
             streams.append(engine.stream(ask(path)))
@@ -234,18 +234,18 @@ def test_who_waits_further_behind_keeps_no_pixels(engine, gates, tmp_path):
     assert texts[1] == texts[4]
 
 
-def test_a_stop_while_waiting_frees_the_pictures_at_once(engine, gates):
+def test_a_stop_in_the_queue_frees_the_images_at_once(engine, gates):
     running = engine.stream(ask())
     wait_for(running, "prefill")
     prepared = []
     prepare = engine.vision_cache.prepare
 
-    def note(image, num_crops):
+    def record(image, num_crops):
         picture = prepare(image, num_crops)
         prepared.append(weakref.ref(picture))
         return picture
 
-    engine.vision_cache.prepare = note
+    engine.vision_cache.prepare = record
     stop = threading.Event()
     stopped, closed = engine.stream(ask(PICTURES[0]), stop), engine.stream(ask(PICTURES[1]))
     next(stopped), next(closed)
@@ -258,11 +258,11 @@ def test_a_stop_while_waiting_frees_the_pictures_at_once(engine, gates):
     assert engine._queue.position(None) == (0, 0)
 
 
-def test_a_bad_picture_is_told_at_once_however_long_the_line_is(engine, gates, tmp_path):
+def test_a_broken_image_is_refused_at_once_however_long_the_queue_is(engine, gates, tmp_path):
     running = engine.stream(ask())
     wait_for(running, "prefill")
-    waiting = [engine.stream(ask()) for _ in range(PREPARED_AHEAD + 1)]
-    for stream in waiting:
+    queued = [engine.stream(ask()) for _ in range(PREPARED_AHEAD + 1)]
+    for stream in queued:
         next(stream)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(RequestError, match=r"broken\.png"):
@@ -270,11 +270,11 @@ def test_a_bad_picture_is_told_at_once_however_long_the_line_is(engine, gates, t
     assert engine._queue.position(None) == (0, PREPARED_AHEAD + 1)
 
 
-def test_a_file_that_is_gone_when_its_turn_comes_is_told(engine, gates, tmp_path):
+def test_a_file_that_disappears_in_the_queue_is_reported(engine, gates, tmp_path):
     running = engine.stream(ask())
     wait_for(running, "prefill")
-    waiting = [engine.stream(ask()) for _ in range(PREPARED_AHEAD)]
-    for stream in waiting:
+    queued = [engine.stream(ask()) for _ in range(PREPARED_AHEAD)]
+    for stream in queued:
         next(stream)
     path = tmp_path / "gone.png"
     PICTURES[0].save(path)
@@ -288,7 +288,7 @@ def test_a_file_that_is_gone_when_its_turn_comes_is_told(engine, gates, tmp_path
     assert list(engine.stream(ask()))[-1].statistics.new_tokens == 4
 
 
-def test_a_reader_who_pauses_holds_up_nobody(engine, gates):
+def test_a_reader_that_pauses_does_not_block_others(engine, gates):
     running = engine.stream(ask())
     wait_for(running, "prefill")
     pausing = [engine.stream(ask(picture)) for picture in PICTURES]
@@ -304,7 +304,7 @@ def test_a_reader_who_pauses_holds_up_nobody(engine, gates):
     ("num_crops", "most", "sizes"),
     [(1, 1, [1, 1, 1]), (1, 2, [2, 1]), (1, 17, [3]), (4, 7, [1, 2])],
 )
-def test_small_pictures_run_together_up_to_a_number_of_crops(engine, num_crops, most, sizes):
+def test_small_images_share_a_pass_up_to_a_number_of_crops(engine, num_crops, most, sizes):
     shapes = [(64, 64), (64, 32), (64, 32)]  # at num_crops 4: 5, 3 and 3 crops
     pictures = [engine.vision_cache.prepare(golden_image(*shape), num_crops) for shape in shapes]
     assert [len(group) for group in batch_images(pictures, most)] == sizes

@@ -1,4 +1,4 @@
-"""Weights of fewer bits: only where they can be had, and only the language model's."""
+"""Quantized weights: refused if unavailable, and only of the decoder."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_without_cuda_it_is_refused(quantize):
         checkpoint.load_checkpoint("embedded", "cpu", quantize=quantize)
 
 
-def test_without_the_packages_the_pip_line_is_named(monkeypatch):
+def test_without_the_packages_the_pip_command_is_given(monkeypatch):
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match="needs bitsandbytes and accelerate: `pip install 'bits"):
         check_quantization("8bit", CUDA)
@@ -29,7 +29,7 @@ def test_without_the_packages_the_pip_line_is_named(monkeypatch):
     check_quantization("8bit", CUDA)
 
 
-def test_none_asks_for_nothing():
+def test_none_needs_nothing():
     check_quantization("none", CPU)
     assert quantized_loading("none", CPU, torch.float32) == {}
 
@@ -40,21 +40,21 @@ def test_an_unknown_kind_is_refused():
 
 
 @pytest.mark.parametrize(("quantize", "of_layers"), [("8bit", 1), ("4bit", 0.515625), ("none", 2)])
-def test_only_the_decoder_s_layers_are_made_smaller(quantize, of_layers):
-    network = build_random_model(build_processor(), seed=0)
-    kept = quantized_loading("4bit", CUDA, torch.bfloat16)["quantization_config"]
-    linears = {name for name, module in network.named_modules() if type(module) is nn.Linear}
+def test_only_the_decoder_s_layers_are_quantized(quantize, of_layers):
+    model = build_random_model(build_processor(), seed=0)
+    config = quantized_loading("4bit", CUDA, torch.bfloat16)["quantization_config"]
+    linears = {name for name, module in model.named_modules() if type(module) is nn.Linear}
     quantized = {
-        name for name in linears if should_convert_module(name, kept.llm_int8_skip_modules)
+        name for name in linears if should_convert_module(name, config.llm_int8_skip_modules)
     }
-    assert len(quantized) == 4 * network.config.num_hidden_layers
+    assert len(quantized) == 4 * model.config.num_hidden_layers
     assert all(name.startswith("model.layers.") for name in quantized)
     for name in linears:
         expected = of_layers if name in quantized else 2
         assert bytes_per_weight(f"{name}.weight", torch.bfloat16, quantize) == expected
 
 
-def test_the_memory_needed_counts_the_bits(monkeypatch, tiny_checkpoint):
+def test_the_memory_needed_depends_on_the_bits(monkeypatch, tiny_checkpoint):
     folder = tiny_checkpoint("phi35")
     monkeypatch.setattr(checkpoint, "free_memory", lambda device: 0)
     needed = []
@@ -65,7 +65,7 @@ def test_the_memory_needed_counts_the_bits(monkeypatch, tiny_checkpoint):
     assert needed[0] > needed[2] > needed[4] > 0
 
 
-def test_with_fewer_bits_a_smaller_gpu_takes_phi_3_vision(monkeypatch):
+def test_with_quantization_auto_chooses_phi_3_vision_on_a_smaller_gpu(monkeypatch):
     monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
     monkeypatch.setattr(checkpoint, "free_memory", lambda device: 9_000_000_000)
     assert checkpoint.choose_model("auto") == checkpoint.EMBEDDED

@@ -1,4 +1,4 @@
-"""Pictures that make the embedded checkpoint loop or comment: read without either."""
+"""Pictures that make the embedded checkpoint repeat itself or comment are shown without either."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ from support.repeating import (
     draw_picture,
     find_fault,
     find_repeat,
+    hash_weights,
     is_comment,
     is_loop,
-    weigh,
     write,
 )
 
@@ -25,7 +25,7 @@ from phi3v import Engine, load
 from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 from phi3v.request import Sampling
 from phi3v.ui.answering import make_stream
-from phi3v.ui.ocr.reading import Asked, Result, read_documents
+from phi3v.ui.ocr.reading import ReadingOptions, Result, read_documents
 from phi3v.ui.ocr.results import note_result
 
 pytestmark = pytest.mark.skipif(
@@ -45,17 +45,17 @@ def found() -> dict:
 
 
 def read(engine: Engine, path: Path) -> Result:
-    """A picture read as the page reads it."""
-    asked = Asked(QUESTION, sampling=Sampling(MAX_NEW_TOKENS), num_crops=1)
-    *_, last = read_documents(make_stream(engine, None), [str(path)], "", asked)
+    """Read a picture as the page does."""
+    options = ReadingOptions(QUESTION, sampling=Sampling(MAX_NEW_TOKENS), num_crops=1)
+    *_, last = read_documents(make_stream(engine, None), [str(path)], "", options)
     (result,) = last.reading.results
     return result
 
 
 def check(result: Result, printed: str) -> str | None:
-    """Assert that no fault of an answer is shown and that each is noted; which one it has.
+    """Assert that no fault of an answer is shown and that it is reported; return the fault.
 
-    What the picture says again and again may be shown, as far as it says it.
+    Repetition that is in the picture may be shown, as often as it is there.
     """
     raw = "".join(token.text for token in result.tokens)
     shown, note = result.formatted().text, note_result(result)
@@ -73,7 +73,7 @@ def check(result: Result, printed: str) -> str | None:
     return fault
 
 
-def test_of_40_pictures_that_make_it_loop_or_comment_none_shows_that(
+def test_of_40_pictures_that_cause_repetition_or_comments_none_shows_them(
     engine: Engine, found: dict, tmp_path: Path
 ) -> None:
     pictures = found["pictures"]
@@ -85,11 +85,11 @@ def test_of_40_pictures_that_make_it_loop_or_comment_none_shows_that(
         picture.save(path)
         fault = check(read(engine, path), picture.info.get("printed", ""))
         as_found += fault == one["fault"]
-    # On another processor a near tie between two tokens may end otherwise.
-    assert as_found >= 36, f"the network has changed: run {COMMAND}"
+    # On another processor a near tie between two tokens may be decided differently.
+    assert as_found >= 36, f"the model has changed: run {COMMAND}"
 
 
-def test_what_a_picture_says_three_times_is_shown_three_times(
+def test_text_that_is_in_a_picture_three_times_is_shown_three_times(
     engine: Engine, tmp_path: Path
 ) -> None:
     was_read = []
@@ -101,21 +101,21 @@ def test_what_a_picture_says_three_times_is_shown_three_times(
         assert shown == "".join(token.text for token in result.tokens).strip()
         assert result.finish_reason == "end"
         was_read += [word] if shown.split() == [word] * 3 else []
-    assert was_read, "the network reads none of these words three times"
+    assert was_read, "the model reads none of these words three times"
 
 
-def test_the_pictures_were_found_with_the_weights_that_are_here(found: dict) -> None:
-    assert found["weights"] == weigh(), f"the weights have changed: run {COMMAND}"
+def test_the_pictures_were_found_with_the_present_weights(found: dict) -> None:
+    assert found["weights"] == hash_weights(), f"the weights have changed: run {COMMAND}"
 
 
 @pytest.mark.parametrize(
     "text",
     ["x" * 100, "Title " + "ha " * 40, "one two three\n" * 12 + "one", "a  b " * 30, "0 0\n" * 30],
 )
-def test_what_repeats_to_its_end_is_told(text: str) -> None:
+def test_text_that_repeats_to_its_end_is_repetition(text: str) -> None:
     assert is_loop(text)
 
 
 @pytest.mark.parametrize("text", ["", "wet paint", "ha " * 20, "a line of words\n" * 11, "x" * 99])
-def test_what_repeats_a_little_is_no_loop(text: str) -> None:
+def test_text_that_repeats_a_little_is_no_repetition(text: str) -> None:
     assert not is_loop(text)

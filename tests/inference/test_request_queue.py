@@ -3,7 +3,7 @@ import threading
 from phi3v.inference.request_queue import RequestQueue
 
 
-def test_places_are_counted_from_the_next_and_move_up():
+def test_positions_count_from_the_next_request_and_decrease():
     queue = RequestQueue()
     first, second, third = object(), object(), object()
     for item in (first, second, third):
@@ -16,7 +16,7 @@ def test_places_are_counted_from_the_next_and_move_up():
     assert queue.position(third) == (1, 1)
 
 
-def test_equal_items_are_not_taken_for_each_other():
+def test_equal_items_have_positions_of_their_own():
     queue = RequestQueue()
     first, second = [], []
     queue.put(first)
@@ -26,11 +26,11 @@ def test_equal_items_are_not_taken_for_each_other():
     assert queue.position(first) == (1, 1)
 
 
-def test_who_takes_waits_until_somebody_comes():
+def test_get_waits_for_an_item():
     queue = RequestQueue()
     taken = []
-    taker = threading.Thread(target=lambda: taken.append(queue.get()))
-    taker.start()
+    thread = threading.Thread(target=lambda: taken.append(queue.get()))
+    thread.start()
     queue.put("one")
-    taker.join(timeout=10)
+    thread.join(timeout=10)
     assert taken == ["one"]

@@ -1,4 +1,4 @@
-"""Text of tokens that were put down meanwhile is the text of tokens one by one."""
+"""The streamer gives the same text for tokens read one by one or several at once."""
 
 import queue
 import random
@@ -16,11 +16,11 @@ def tokenizer():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_however_often_it_is_read_the_text_is_the_same(tokenizer, seed):
+def test_the_text_does_not_depend_on_how_often_it_is_read(tokenizer, seed):
     rng = random.Random(seed)
     words = ["red ", "\n", "a circle", " and", "é", "漢", "  ", ".", "\n - "]
     ids = tokenizer("".join(rng.choice(words) for _ in range(40))).input_ids
-    # Of the whole: transformers' TextStreamer would lose the space that begins a line.
+    # Decoded at once: transformers' TextStreamer would lose a space at the start of a line.
     expected = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     streamer = AnswerStreamer(tokenizer)
     streamer.put(torch.tensor([[1, 2, 3]]))  # the prompt
@@ -35,7 +35,7 @@ def test_however_often_it_is_read_the_text_is_the_same(tokenizer, seed):
     assert text == expected
 
 
-def test_without_a_token_reading_says_so(tokenizer):
+def test_reading_without_a_token_raises_empty(tokenizer):
     streamer = AnswerStreamer(tokenizer)
     streamer.put(torch.tensor([[1, 2, 3]]))
     assert streamer.is_empty()

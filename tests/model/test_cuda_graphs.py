@@ -1,4 +1,4 @@
-"""Captured steps give what growing caches give; without CUDA the same steps run eagerly."""
+"""Captured decode steps give the ids of a GrowingCache; without CUDA they run eagerly."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The short way of a step gives what the whole network gives, bit for bit."""
+"""The decode step gives the logits of the model's forward pass, bit for bit."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ EDGE = 40  # tokens with the short RoPE factors
 
 
 @pytest.fixture(scope="module")
-def network():
+def model():
     settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 400}
     return build_random_model(build_processor(), seed=2, initializer_range=0.3, **settings)
 
@@ -22,10 +22,10 @@ def _slow_growth(monkeypatch):
     monkeypatch.setattr(decoding, "GROWTH", 8)
 
 
-def generate(network, cache, prompt_length, count):
-    """Ids after a prompt, with the scores of each."""
-    ids = 3 + torch.arange(prompt_length, device=network.device)[None] % 300
-    output = network.generate(
+def generate(model, cache, prompt_length, count):
+    """Return ids of a prompt and what follows, with the logits of each new one."""
+    ids = 3 + torch.arange(prompt_length, device=model.device)[None] % 300
+    output = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         past_key_values=cache,
@@ -42,39 +42,39 @@ def generate(network, cache, prompt_length, count):
 @pytest.mark.parametrize(
     ("prompt_length", "count"), [(5, 30), (35, 20), (45, 20)], ids=["short", "crossing", "long"]
 )
-def test_steps_give_the_logits_of_the_whole_network(network, dtype, prompt_length, count):
-    network.to(dtype)
+def test_decode_steps_give_the_logits_of_the_forward_pass(model, dtype, prompt_length, count):
+    model.to(dtype)
     with torch.inference_mode():
-        ids, logits = generate(network, GrowingCache(), prompt_length, count)
+        ids, logits = generate(model, GrowingCache(), prompt_length, count)
         plain_ids, plain_logits = generate(
-            network, DynamicCache(config=network.config), prompt_length, count
+            model, DynamicCache(config=model.config), prompt_length, count
         )
     assert torch.equal(ids, plain_ids)
     assert torch.equal(logits, plain_logits)
 
 
-def test_steps_are_what_is_generated_with(network, monkeypatch):
+def test_generate_uses_decode_steps(model, monkeypatch):
     steps = []
     real = decoding.step
     monkeypatch.setattr(decoding, "step", lambda *args: steps.append(1) or real(*args))
     with torch.inference_mode():
-        generate(network.float(), GrowingCache(), prompt_length=5, count=10)
+        generate(model.float(), GrowingCache(), prompt_length=5, count=10)
     assert len(steps) == 9  # the prompt brings the first token
 
 
-def test_other_attention_takes_the_whole_network(network):
+def test_other_caches_lengths_and_attention_use_the_forward_pass(model):
     ids, cache = torch.tensor([[5]]), GrowingCache()
     with torch.inference_mode():
-        network.float()(input_ids=ids, past_key_values=cache)
-    assert can_step(network.model, ids, cache)
-    assert not can_step(network.model, ids.expand(1, 2), cache)
-    assert not can_step(network.model, ids, DynamicCache(config=network.config))
-    network.set_attn_implementation("eager")
-    assert not can_step(network.model, ids, cache)
-    network.set_attn_implementation("sdpa")
+        model.float()(input_ids=ids, past_key_values=cache)
+    assert can_step(model.model, ids, cache)
+    assert not can_step(model.model, ids.expand(1, 2), cache)
+    assert not can_step(model.model, ids, DynamicCache(config=model.config))
+    model.set_attn_implementation("eager")
+    assert not can_step(model.model, ids, cache)
+    model.set_attn_implementation("sdpa")
 
 
-def test_a_layer_keeps_what_it_was_given_while_it_grows():
+def test_a_growing_layer_holds_all_appended_keys_and_values():
     layer, states = GrowingLayer(), torch.randn(1, 4, 30, 6)
     for begin, end in ((0, 5), (5, 6), (6, 9), (9, 30)):
         layer.update(states[:, :2, begin:end], states[:, 2:, begin:end])

@@ -61,7 +61,7 @@ def test_num_crops_below_one_is_refused():
         Phi3VImageProcessor()(Image.new("RGB", (5, 5)), num_crops=0)
 
 
-def test_what_is_no_pil_image_is_refused_by_its_type():
+def test_an_input_that_is_no_pil_image_is_refused_with_its_type():
     with pytest.raises(ValueError, match="ndarray"):
         Phi3VImageProcessor()([np.zeros((4, 4, 3))])
 
@@ -83,5 +83,5 @@ def test_several_images_are_stacked_in_order():
     ("rows", "columns", "tokens"),
     [(1, 1, 313), (2, 2, 757), (1, 4, 745), (4, 1, 781), (3, 4, 1921), (16, 1, 2653)],
 )
-def test_the_count_of_tokens_is_the_published_one(rows, columns, tokens):
+def test_the_number_of_image_tokens_is_the_published_one(rows, columns, tokens):
     assert count_image_tokens(rows, columns) == tokens

@@ -101,8 +101,8 @@ def test_two_by_two_patches_are_merged_in_row_major_order():
     assert cell == [[10, 14], [10, 15], [11, 14], [11, 15]]
 
 
-def test_crops_are_laid_out_as_they_lie_in_the_image():
-    """Every token is marked with crop, row and column; newlines are -1 and the separator -2."""
+def test_crops_are_arranged_as_in_the_image():
+    """Every token is marked with its crop, row and column; newlines are -1, the separator -2."""
     vision = {"hidden_size": 1, "num_attention_heads": 1, "image_size": 336, "patch_size": 14}
     config = Phi3VConfig(hidden_size=8, num_attention_heads=1, vision_config=vision)
     embedding = Phi3VImageEmbedding(config)
@@ -122,7 +122,7 @@ def test_crops_are_laid_out_as_they_lie_in_the_image():
 
 
 class CountCrops(torch.nn.Module):
-    """Stands before a tower's embeddings and counts the crops that pass."""
+    """Wraps a vision tower's embeddings and counts the crops that pass."""
 
     def __init__(self, embeddings):
         super().__init__()
@@ -144,7 +144,7 @@ def test_padding_crops_and_the_repeated_global_crop_never_run(load_tiny, num_cro
 
 
 @torch.no_grad()
-def test_images_of_different_grids_get_the_features_they_have_alone(load_tiny):
+def test_images_of_different_grids_have_the_same_features_together_and_alone(load_tiny):
     embedding = load_tiny("phi35").model.vision_embed_tokens
     images = [golden_image(640, 480), golden_image(30, 20), golden_image(100, 2000)]
     together = embedding(**Phi3VImageProcessor(num_crops=4)(images))
@@ -155,8 +155,8 @@ def test_images_of_different_grids_get_the_features_they_have_alone(load_tiny):
 
 @pytest.mark.parametrize("which", ["phi3_mid", "phi35_mid"])
 @torch.no_grad()
-def test_generation_over_the_edge_equals_a_fresh_forward_with_images(load_tiny, which):
-    """The edge of these two is at 340 tokens: a picture's 313 and some text come close to it."""
+def test_generation_over_the_short_context_equals_a_fresh_forward_with_images(load_tiny, which):
+    """RoPE factors change at 340 tokens here; an image's 313 and some text come close to that."""
     model = load_tiny(which)
     pictures = Phi3VImageProcessor(num_crops=1)(golden_image(333, 517))
     ids = torch.tensor([[1, *[SLOT] * 313, *range(500, 520)]])
@@ -168,7 +168,7 @@ def test_generation_over_the_edge_equals_a_fresh_forward_with_images(load_tiny, 
         assert (fresh - logits).abs().max() < 2e-5
 
 
-def test_a_padded_row_over_the_edge_equals_the_row_alone(load_tiny):
+def test_a_padded_batch_over_the_short_context_equals_each_row_alone(load_tiny):
     model = load_tiny("phi35_short")
     short, long = torch.arange(500, 520)[None], torch.arange(600, 660)[None]
     ids = torch.cat([torch.nn.functional.pad(short, (40, 0)), long])
@@ -177,7 +177,7 @@ def test_a_padded_row_over_the_edge_equals_the_row_alone(load_tiny):
     together = generate(model, {"input_ids": ids, "attention_mask": mask})
     alone = generate(model, {"input_ids": long})
     assert torch.equal(together.sequences[1], alone.sequences[0])
-    # padding alone does not take a row over the edge
+    # padding does not count towards the short context
     wide = torch.nn.functional.pad(short, (80, 0))
     padded = generate(model, {"input_ids": wide, "attention_mask": (wide > 0).long()})
     plain = generate(model, {"input_ids": short})
@@ -208,7 +208,7 @@ def test_rotary_factors_are_the_reference_s(which):
             assert np.abs(sin[0].numpy() - reference["sin"]).max() < 1e-6
 
 
-def test_every_published_tensor_has_its_place(published):
+def test_published_tensors_and_shapes_equal_the_model_s(published):
     config = Phi3VConfig.from_pretrained(published)
     with torch.device("meta"):
         model = Phi3VForCausalLM(config)
@@ -268,7 +268,7 @@ def test_pickled_weights_are_refused(tiny_checkpoint, golden_weights, tmp_path):
         Phi3VForCausalLM.from_pretrained(tmp_path, use_safetensors=False)
 
 
-def test_the_attention_named_in_the_file_is_not_followed(tiny_checkpoint, tmp_path):
+def test_the_attention_named_in_the_config_is_ignored(tiny_checkpoint, tmp_path):
     shutil.copytree(tiny_checkpoint("phi35"), tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     config["_attn_implementation"] = "flash_attention_2"

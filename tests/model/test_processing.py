@@ -30,7 +30,7 @@ def images_of(case: dict) -> list:
 @pytest.mark.parametrize(("which", "name"), CASES)
 def test_token_ids_are_the_reference_s(processors, which, name):
     if name == "tag_without_image":
-        pytest.skip("the reference reads such a tag as text; here it is refused, tested below")
+        pytest.skip("the reference takes such a tag as text; here it is refused, tested below")
     processor, case = processors[which], TOKENS["cases"][which][name]
     output = processor(case["prompt"], images_of(case) or None, num_crops=case["num_crops"])
     assert output["input_ids"][0].tolist() == expand(case["input_ids_rle"], 32044)
@@ -106,5 +106,5 @@ def test_decoding_is_the_reference_s(processors):
         ids = processor("<|user|>\n Hello<|end|>\n<|assistant|>\n")["input_ids"]
         options = {"clean_up_tokenization_spaces": False}
         skipped = processor.batch_decode(ids, skip_special_tokens=True, **options)[0]
-        kept = processor.batch_decode(ids, skip_special_tokens=False, **options)[0]
-        assert (skipped, kept) == (expected["skip_special"], expected["keep"])
+        unskipped = processor.batch_decode(ids, skip_special_tokens=False, **options)[0]
+        assert (skipped, unskipped) == (expected["skip_special"], expected["keep"])

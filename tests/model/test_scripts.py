@@ -1,4 +1,4 @@
-"""The three scripts of the tutorials, unchanged but for the checkpoint's name and the pictures."""
+"""The tutorials' three scripts, changed only in the checkpoint's name and the pictures."""
 
 import pytest
 from PIL import Image
@@ -34,7 +34,7 @@ def run_script(model, processor, prompt, images) -> str:
     )[0]
 
 
-SCRIPTS = {  # question: the pictures it is about
+SCRIPTS = {  # question: its pictures
     "Could you please introduce this stock to me?": ["revenue.png"],
     "Help me get the title and author information of this book?": ["book.png"],
     "What is difference in this two images?": ["shop-open.png", "shop-closed.png"],
@@ -50,7 +50,7 @@ def run_tutorial(model, processor, question) -> str:
 
 
 @pytest.mark.parametrize("question", SCRIPTS)
-def test_a_tutorial_s_script_runs_to_an_answer(model, processor, question):
+def test_a_tutorial_s_script_gives_an_answer(model, processor, question):
     assert run_tutorial(model, processor, question).strip()
 
 

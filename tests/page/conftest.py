@@ -1,4 +1,4 @@
-"""The page in a real browser."""
+"""Fixtures for the page in a real browser, served with a FakeEngine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from phi3v.settings import Settings
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. For a module only: while it runs, asyncio.run refuses to."""
+    """A headless Chromium; only for one module, because asyncio.run fails while it runs."""
     yield from start_browser()
 
 
@@ -25,7 +25,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture(scope="module")
 def url(engine: FakeEngine) -> Iterator[str]:
-    """The address of the page that the engine answers in; uploads may have 1 MB."""
+    """The URL of the page with this module's engine; uploads are limited to 1 MB."""
     with serve(engine, Settings(upload_limit=1)) as address:
         yield address
 
@@ -43,7 +43,7 @@ def width() -> int:
 
 @pytest.fixture
 def visit(browser: Browser, url: str, code: str, width: int) -> Iterator[Callable[[], Page]]:
-    """Opens the page for one more user; all leave when the test ends."""
+    """A function that opens the page for another user; all are closed after the test."""
     pages: list[Page] = []
 
     def open_one() -> Page:

@@ -1,6 +1,6 @@
-"""The page can be used by everyone: axe-core finds nothing serious.
+"""axe-core finds no serious accessibility violation in the page.
 
-Narrow, wide, light, dark, from the left and from the right.
+Checked narrow and wide, light and dark, left-to-right and right-to-left.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def engine() -> MeasuredEngine:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    """Two that are nearly the same."""
+    """Two images that are nearly the same."""
     return [draw(tmp_path / f"{dot}.png", (90, 60), dot) for dot in ("red", "blue")]
 
 
@@ -64,7 +64,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator
 
 
 def find_faults(page: Page) -> list[str]:
-    """What axe-core calls serious or critical: its rule, and where; what sticks out sideways."""
+    """Return serious and critical violations by rule and element, and overflow to the side."""
     folded = page.locator("button.label-wrap:not(.open):visible")
     while folded.count():
         folded.first.click()
@@ -108,7 +108,7 @@ def compare(page: Page, pictures: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("use", [describe, talk_about_text, compare])
-def test_axe_finds_nothing_serious_where_people_converse(
+def test_axe_finds_nothing_serious_in_a_chat(
     page: Page, pictures: list[Path], use: Callable[[Page, list[Path]], None]
 ) -> None:
     empty = find_faults(page)
@@ -116,9 +116,7 @@ def test_axe_finds_nothing_serious_where_people_converse(
     assert empty + find_faults(page) == []
 
 
-def test_axe_finds_nothing_serious_where_documents_are_read(
-    page: Page, pictures: list[Path]
-) -> None:
+def test_axe_finds_nothing_serious_in_documents(page: Page, pictures: list[Path]) -> None:
     open_tab(page, "OCR")
     faults = find_faults(page)
     box = page.locator(".block:visible", has_text=said(page, ocr_words.FILES))

@@ -27,7 +27,7 @@ from phi3v.ui.compare import words as compare_words
 
 pytestmark = pytest.mark.browser
 
-SUBMIT = re.compile("^(Submit|שלח|ارسال)$")  # the chatbot's own word in its translations
+SUBMIT = re.compile("^(Submit|שלח|ارسال)$")  # the chatbot's own label in each language
 
 
 @EVERYWHERE
@@ -60,7 +60,7 @@ def test_a_moved_picture_takes_its_new_number_along(page: Page, tmp_path: Path) 
     expect(button(page, "Move Image 1 ▶")).to_be_enabled()
     ask(page, "Sizes?")
     expect(messages(page).last).to_contain_text("2 pictures (60 x 50, 40 x 30)")
-    expect(figures(page)).to_contain_text("complete")  # only then the question is in the chat
+    expect(figures(page)).to_contain_text("complete")  # only now the session's Chat has the turn
     button(page, "Move Image 1 ▶").click()
     expect(page.get_by_text("Image 1 has been asked about")).to_be_visible()
 
@@ -89,7 +89,7 @@ def test_an_edited_question_is_asked_again_from_there(page: Page, tmp_path: Path
 
 
 @EVERYWHERE
-def test_a_conversation_is_saved_and_loaded_and_goes_on(
+def test_a_conversation_is_saved_loaded_and_continued(
     page: Page, visit: Callable[[], Page], tmp_path: Path
 ) -> None:
     upload(page, draw(tmp_path / "small.png", (40, 30)))
@@ -111,7 +111,7 @@ def test_a_conversation_is_saved_and_loaded_and_goes_on(
     expect(messages(other).last).to_contain_text("1 pictures (40 x 30). Turn 3: Second?")
 
 
-def test_what_is_no_saved_conversation_is_told(page: Page, tmp_path: Path) -> None:
+def test_an_invalid_conversation_file_is_reported(page: Page, tmp_path: Path) -> None:
     notes = tmp_path / "notes.zip"
     notes.write_text("Dear diary")
     unfold(page, "Save or load")

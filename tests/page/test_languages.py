@@ -1,4 +1,4 @@
-"""The page in every language, narrow and wide: each tab's main path, its direction, its words."""
+"""The page in a real browser in every language, narrow and wide: main paths, direction, texts."""
 
 import re
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from phi3v.ui.ocr import words as ocr_words
 
 pytestmark = pytest.mark.browser
 
-# What is called so in every language, and what the tests themselves put into the page.
+# Words that are the same in every language, and words that the tests themselves enter.
 NAMES = set(
     "Phi Vision English OCR GPU JSON CSV PDF Markdown Top p seed API MB GB x zip https fake cpu "
     "float32 log KB B png pdf dot name python app py model microsoft vision instruct".split()
 )
-# The network is asked in English, and answers so; code is code.
+# Questions to the model and its answers are in English, and so is code.
 ENGLISH_PARTS = ".message, .dataset td, table td.textbox, code, .languages, .file-preview, .result"
 
 
@@ -81,7 +81,7 @@ def open_tab(page: Page, text: str, language: Language) -> None:
 
 
 def ask_about(page: Page, pictures: list[Path], language: Language) -> None:
-    """The main path of a conversation."""
+    """Add images, ask a question, and wait for the complete answer."""
     page.locator(".pictures:visible input[type=file]").first.set_input_files(pictures)
     expect(page.locator(".pictures:visible .caption-label")).to_have_count(len(pictures))
     name = translate(Text("Image {number}", number=1), language)
@@ -93,28 +93,28 @@ def ask_about(page: Page, pictures: list[Path], language: Language) -> None:
 
 
 def check_words(page: Page, language: Language) -> None:
-    """The page runs as its language does, fits its width, and no word of it is left in English."""
+    """Assert the page's direction, that it fits its width, and that no text is left in English."""
     root = page.locator("html")
     expect(root).to_have_attribute("lang", language.code)
     assert root.evaluate("root => getComputedStyle(root).direction") == language.direction
-    sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(sideways) <= 0
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0
     if not language.strings:
         return
     shown = page.evaluate(
         """parts => {
             const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-            const isTold = (element) => element.checkVisibility({visibilityProperty: true})
+            const isShown = (element) => element.checkVisibility({visibilityProperty: true})
                 && !element.closest(parts) && !element.closest("script, style");
             const texts = [];
             while (walker.nextNode()) {
-                if (isTold(walker.currentNode.parentElement)) {
+                if (isShown(walker.currentNode.parentElement)) {
                     texts.push(walker.currentNode.textContent);
                 }
             }
             for (const element of document.querySelectorAll("[aria-label], [title]")) {
                 const names = ["aria-label", "title"].map((name) => element.getAttribute(name));
-                if (isTold(element)) texts.push(...names.filter(Boolean));
+                if (isShown(element)) texts.push(...names.filter(Boolean));
             }
             return texts;
         }""",
@@ -128,7 +128,7 @@ def test_describe_in_every_language(page: Page, language: Language, pictures: li
     ask_about(page, pictures[:1], language)
     page.locator("button.label-wrap:visible").first.click()
     check_words(page, language)
-    # A message goes as its own language does.
+    # A message has the direction of its own language.
     label = page.locator("label:visible").filter(has_text=translate(words.QUESTION, language))
     label.locator("textarea").fill("מה זה?")
     style = "element => getComputedStyle(element).unicodeBidi"

@@ -1,4 +1,4 @@
-"""Documents in a real browser: many files, bad pages, going on, saving."""
+"""Documents in a real browser: many files, bad pages, continuation, saving."""
 
 import re
 import zipfile
@@ -64,7 +64,7 @@ def test_a_document_is_read_page_by_page_and_saved(page: Page, files: list[Path]
         assert archive.namelist()[-1] == "006-red.png.txt"
 
 
-def test_a_cut_page_goes_on(page: Page, files: list[Path]) -> None:
+def test_a_cut_page_is_continued(page: Page, files: list[Path]) -> None:
     unfold(page, "Settings")
     set_slider(page, words.MAX_NEW_TOKENS, 2)
     read(page, files[1:], "say one two three")
@@ -75,7 +75,7 @@ def test_a_cut_page_goes_on(page: Page, files: list[Path]) -> None:
     expect(button(page, "Continue")).to_be_disabled()
 
 
-def test_reading_is_stopped_and_what_there_is_stays(
+def test_a_stopped_reading_keeps_its_results(
     page: Page, files: list[Path], engine: FakeEngine
 ) -> None:
     read(page, files, "slow please")
@@ -87,12 +87,12 @@ def test_reading_is_stopped_and_what_there_is_stays(
     expect(button(page, "Read")).to_be_enabled()
 
 
-def test_nothing_to_read_is_told(page: Page) -> None:
+def test_reading_without_files_is_refused(page: Page) -> None:
     button(page, "Read").click()
     expect(page.get_by_text("add pictures or PDFs first").first).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1600])
-def test_nothing_sticks_out_sideways(page: Page, width: int) -> None:
+def test_nothing_overflows_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-"""A PDF with a bad page in a browser: read page by page, the bad one told, the others saved."""
+"""A PDF with a bad page in a real browser: the bad one is reported, the others read and saved."""
 
 import threading
 import zipfile
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 
 class PagedEngine(FakeEngine):
-    """Reads the next page when it is let, and numbers what it reads."""
+    """A FakeEngine that answers a page per released permit, with the request's number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ def bill(tmp_path: Path) -> Path:
 
 
 def list_results(page: Page) -> Locator:
-    """The results that there are, in the opened list."""
+    """Open the list of results and return its entries."""
     page.get_by_label(said(page, ocr_words.RESULTS), exact=True).click()
     return page.get_by_role("option")
 
 
 @EVERYWHERE
-def test_the_pages_of_a_pdf_come_one_by_one_without_the_bad_one(
+def test_the_pages_of_a_pdf_appear_one_by_one_without_the_bad_one(
     page: Page, engine: PagedEngine, bill: Path
 ) -> None:
     engine.requests.clear()

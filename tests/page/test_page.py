@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person does and sees."""
+"""The page in a real browser: asking, retrying, continuing, errors, and background loading."""
 
 import threading
 from pathlib import Path
@@ -54,9 +54,7 @@ def test_without_a_question_the_default_one_is_asked(page: Page, red: Path) -> N
     expect(figures(page)).to_contain_text("64 of them image · complete")
 
 
-def test_a_second_question_goes_on_about_the_same_pictures(
-    page: Page, red: Path, blue: Path
-) -> None:
+def test_a_second_question_is_about_the_same_pictures(page: Page, red: Path, blue: Path) -> None:
     upload(page, red)
     ask(page, "First?")
     expect(messages(page).last).to_contain_text("Turn 1: First?")
@@ -86,7 +84,7 @@ def test_retry_writes_the_last_answer_again(page: Page, engine: FakeEngine, red:
     assert again.turns == first.turns
 
 
-def test_a_cut_answer_goes_on_where_it_ended(page: Page, red: Path) -> None:
+def test_a_cut_answer_is_continued_where_it_ended(page: Page, red: Path) -> None:
     upload(page, red)
     unfold(page, "Settings")
     set_slider(page, words.MAX_NEW_TOKENS, 2)
@@ -107,7 +105,7 @@ def test_an_example_runs_on_a_click(page: Page) -> None:
     expect(messages(page).last).to_contain_text("2 pictures (336 x 336, 336 x 336). Turn 3")
 
 
-def test_no_picture_is_told_and_then_it_works(page: Page, red: Path) -> None:
+def test_a_missing_picture_is_reported_and_can_be_added(page: Page, red: Path) -> None:
     ask(page, "What is it?")
     complaint = page.locator("div.validation-error:visible")
     expect(complaint).to_contain_text("Describe needs at least one picture")
@@ -129,7 +127,7 @@ def test_one_picture_is_not_enough_to_compare(page: Page, red: Path, blue: Path)
     expect(messages(page).last).to_contain_text("2 pictures (40 x 30, 60 x 50)")
 
 
-def test_what_the_engine_refuses_is_told_and_the_question_comes_back(page: Page, red: Path) -> None:
+def test_a_refusal_by_the_engine_is_shown_and_the_question_restored(page: Page, red: Path) -> None:
     upload(page, red)
     ask(page, "refuse this")
     expect(page.get_by_text("The prompt has 5000 tokens")).to_be_visible()
@@ -139,7 +137,7 @@ def test_what_the_engine_refuses_is_told_and_the_question_comes_back(page: Page,
     expect(messages(page).last).to_contain_text("Turn 1: Better?")
 
 
-def test_a_failure_is_told_in_plain_words(page: Page, red: Path) -> None:
+def test_a_failure_is_reported_in_plain_words(page: Page, red: Path) -> None:
     upload(page, red)
     ask(page, "break this")
     expect(page.get_by_text("Something went wrong on this side")).to_be_visible()
@@ -148,18 +146,20 @@ def test_a_failure_is_told_in_plain_words(page: Page, red: Path) -> None:
     expect(messages(page).last).to_contain_text("Turn 1: Better?")
 
 
-def test_marks_of_the_chat_format_are_shown_as_typed(page: Page, red: Path) -> None:
+def test_chat_format_markers_are_shown_as_typed(page: Page, red: Path) -> None:
     upload(page, red)
     ask(page, "What is <|image_7|> and <|end|>?")
     expect(messages(page).first).to_contain_text("What is <|image_7|> and <|end|>?")
     expect(messages(page).last).to_contain_text("What is <|image_7|> and <|end|>?")
 
 
-def test_the_page_says_which_network_answers(page: Page) -> None:
+def test_the_page_names_its_model(page: Page) -> None:
     expect(page.get_by_text("Answers come from fake on cpu, float32.")).to_be_visible()
 
 
-def test_the_page_is_there_before_the_network(browser: Browser, engine: FakeEngine) -> None:
+def test_the_page_is_served_before_the_model_is_loaded(
+    browser: Browser, engine: FakeEngine
+) -> None:
     gate = threading.Event()
     with serve(LoadingEngine(lambda: gate.wait() and engine, "fake")) as url:
         page = browser.new_page()
@@ -183,7 +183,7 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser, url: str) -> No
 
 
 @pytest.mark.parametrize("width", [390, 1600])
-def test_nothing_sticks_out_sideways(page: Page, width: int) -> None:
+def test_nothing_overflows_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     for tab, main in {
         "Describe": "Ask",
@@ -200,7 +200,7 @@ def test_nothing_sticks_out_sideways(page: Page, width: int) -> None:
     not (EMBEDDED_FOLDER / "config.json").exists(),
     reason="the embedded checkpoint is not here; see training/",
 )
-def test_the_embedded_network_answers_an_example_in_the_page(browser: Browser) -> None:
+def test_the_embedded_model_answers_an_example_in_the_page(browser: Browser) -> None:
     with serve(load("embedded")) as url:
         page = browser.new_page()
         open_page(page, url)

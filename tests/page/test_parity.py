@@ -1,4 +1,4 @@
-"""One question, asked in the page, through gradio_client and by an agent, has one answer."""
+"""A question has the same answer in the page, through gradio_client and for an agent."""
 
 import base64
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ pytestmark = [
 ]
 
 SHAPES, SIGN = EXAMPLES / "shapes.png", EXAMPLES / "sign.png"
-GARDEN = EXAMPLES / "garden.png"  # of which the network is less sure
+GARDEN = EXAMPLES / "garden.png"  # the model is less sure here, so that seeds differ
 MAX_NEW_TOKENS = 48
 
 
@@ -71,7 +71,7 @@ def call(client: Client, api_name: str, *arguments: object) -> str:
 
 
 def call_tool(url: str, tool: str, picture: Path, **arguments: object) -> str:
-    """What an agent gets. In a thread of its own: while a browser runs, asyncio.run refuses to."""
+    """Return a tool's answer; in a thread, because asyncio.run fails while playwright runs."""
     from support.agents import talk
 
     content = base64.b64encode(picture.read_bytes()).decode()

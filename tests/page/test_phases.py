@@ -1,4 +1,4 @@
-"""What a person sees while an answer is awaited, and that Stop ends it whatever is going on."""
+"""The phases shown before an answer's first word, the queue position, and Stop in every phase."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,8 +57,8 @@ def test_a_waiting_question_can_be_stopped(
     other = visit()
     upload(other, red)
     ask(other, "never asked")
-    place = Text(words.WAITING_POSITION, number=1, total=1)
-    expect(figures(other)).to_contain_text(said(page, place))
+    position = Text(words.WAITING_POSITION, number=1, total=1)
+    expect(figures(other)).to_contain_text(said(page, position))
     button(other, "Stop").click()
     expect(question(other)).to_have_value("never asked")
     button(page, "Stop").click()
@@ -66,7 +66,7 @@ def test_a_waiting_question_can_be_stopped(
     assert engine.requests[-1].turns[-1].text == "slow please"
 
 
-def test_everybody_sees_the_own_place_and_moves_up(
+def test_users_see_their_queue_position_and_move_up(
     visit: Callable[[], Page], engine: FakeEngine, red: Path
 ) -> None:
     first, second, third = visit(), visit(), visit()
@@ -86,7 +86,7 @@ def test_everybody_sees_the_own_place_and_moves_up(
 
 
 @pytest.mark.parametrize("width", [390, 1600])
-def test_nothing_jumps_while_text_streams(page: Page, red: Path) -> None:
+def test_the_layout_does_not_shift_while_text_streams(page: Page, red: Path) -> None:
     upload(page, red)
     ask(page, "slow please")
     expect(messages(page).last).to_contain_text("word1")
@@ -99,6 +99,6 @@ def test_nothing_jumps_while_text_streams(page: Page, red: Path) -> None:
         }"""
     )
     expect(messages(page).last).to_contain_text("word25")
-    # What is called good is 0.1; the buttons below a growing answer make a hundredth of that.
+    # A cumulative layout shift up to 0.1 is rated good; buttons below a growing answer cause 0.001.
     assert page.evaluate("window.shifted") < 0.01
     button(page, "Stop").click()

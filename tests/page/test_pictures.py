@@ -1,4 +1,4 @@
-"""The page in a real browser: pictures come, go, and cannot be read."""
+"""The page in a real browser: pictures are added, removed and refused."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_the_camera_gives_a_picture(page: Page) -> None:
     expect(messages(page).last).to_contain_text("1 pictures (")
 
 
-def test_a_text_file_named_png_is_told_and_the_others_are_kept(
+def test_a_text_file_named_png_is_reported_and_the_others_are_kept(
     page: Page, tmp_path: Path, red: Path
 ) -> None:
     notes = tmp_path / "notes.png"
@@ -45,7 +45,7 @@ def test_a_text_file_named_png_is_told_and_the_others_are_kept(
     expect(captions(page)).to_have_text(["Image 1"])
 
 
-def test_too_large_a_file_is_told(page: Page, tmp_path: Path, red: Path) -> None:
+def test_a_file_over_the_upload_limit_is_reported(page: Page, tmp_path: Path, red: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(bytes(1_200_000))
     choose_files(page, large)
@@ -54,7 +54,7 @@ def test_too_large_a_file_is_told(page: Page, tmp_path: Path, red: Path) -> None
     expect(captions(page)).to_have_text(["Image 1"])
 
 
-def test_a_private_address_is_told_and_stays_in_its_box(page: Page) -> None:
+def test_a_private_address_is_reported_and_stays_in_its_box(page: Page) -> None:
     address = (
         page.locator("label:visible")
         .filter(has_text="Picture from the web")

@@ -1,4 +1,4 @@
-"""The pictures of the page that the README shows can be taken again, and none is missing."""
+"""The README's screenshots can be taken again, and none is missing."""
 
 import runpy
 from pathlib import Path

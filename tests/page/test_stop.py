@@ -1,4 +1,4 @@
-"""The page in a real browser: answers are ended, and several people ask at once."""
+"""The page in a real browser: answers are stopped, and several users ask at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_stop_ends_the_answer_keeps_it_and_leaves_the_page_usable(
     expect(messages(page).last).to_contain_text("Turn 3: And now?")
 
 
-def test_stop_before_the_first_word_gives_the_question_back(
+def test_stop_before_the_first_word_restores_the_question(
     page: Page, engine: FakeEngine, red: Path
 ) -> None:
     upload(page, red)
@@ -52,7 +52,7 @@ def test_stop_before_the_first_word_gives_the_question_back(
     expect(messages(page)).to_have_count(0)
 
 
-def test_one_users_stop_touches_nobody_else(
+def test_one_users_stop_affects_nobody_else(
     page: Page, visit: Callable[[], Page], red: Path
 ) -> None:
     upload(page, red)
@@ -67,7 +67,7 @@ def test_one_users_stop_touches_nobody_else(
     expect(messages(page)).to_have_count(2)
 
 
-def test_a_full_queue_is_told_and_the_page_stays_usable(browser: Browser, red: Path) -> None:
+def test_a_full_queue_is_reported_and_the_page_stays_usable(browser: Browser, red: Path) -> None:
     engine = FakeEngine()
     with serve(engine, Settings(queue_size=1)) as url:
         pages = [browser.new_page() for _ in range(3)]
@@ -96,7 +96,7 @@ def test_a_closed_tab_ends_its_answer(page: Page, engine: FakeEngine, red: Path)
     assert engine.ended.wait(5)
 
 
-def test_clear_forgets_everything_also_in_the_middle_of_an_answer(
+def test_clear_removes_everything_even_during_an_answer(
     page: Page, engine: FakeEngine, red: Path
 ) -> None:
     upload(page, red)

@@ -1,4 +1,4 @@
-"""Commentary is taken off; the picture's own text never is."""
+"""Commentary is removed; the image's own text never is."""
 
 import pytest
 
@@ -30,7 +30,7 @@ COMMENTED = [
     'The text "{}" on an orange background.\n',
     'The text "{}',
 ]
-REAL = [
+GENUINE = [
     "The text of the law is published on Friday.",
     "The text in the image is copyrighted.",
     'The text "Congress" was added on a white background.',
@@ -75,17 +75,17 @@ REFUSALS = [
 
 @pytest.mark.parametrize("form", COMMENTED)
 @pytest.mark.parametrize("text", ["STOP", "first line\nsecond: line", "| a | b |\n|---|---|"])
-def test_a_known_opening_is_taken_off(form: str, text: str) -> None:
+def test_a_known_introduction_is_removed(form: str, text: str) -> None:
     assert clean_answer(form.format(text)) == text
 
 
-@pytest.mark.parametrize("text", REAL)
-def test_the_picture_s_own_text_stays(text: str) -> None:
+@pytest.mark.parametrize("text", GENUINE)
+def test_the_images_own_text_is_kept(text: str) -> None:
     assert clean_answer(text) == text
 
 
 @pytest.mark.parametrize("text", REFUSALS)
-def test_a_remark_that_there_is_no_text_is_told_from_text(text: str) -> None:
+def test_a_refusal_is_detected_and_not_shown_while_it_streams(text: str) -> None:
     assert is_refusal(text)
     assert is_refusal(f" {text}\n")
     assert not is_refusal(f"{text}\nRoom 17")
@@ -93,32 +93,32 @@ def test_a_remark_that_there_is_no_text_is_told_from_text(text: str) -> None:
     assert set(shown) == {""}
 
 
-@pytest.mark.parametrize("text", REAL)
-def test_the_picture_s_own_text_is_no_remark(text: str) -> None:
+@pytest.mark.parametrize("text", GENUINE)
+def test_the_images_own_text_is_no_refusal(text: str) -> None:
     assert not is_refusal(text)
 
 
-def test_only_the_beginning_is_looked_at() -> None:
+def test_only_the_beginning_is_cleaned() -> None:
     text = "Chapter 1\nThe text in the image is: wrong"
     assert clean_answer(text) == text
 
 
-def test_several_quotations_are_left_as_they_are() -> None:
+def test_several_quotations_are_kept() -> None:
     text = 'The text in the image says "A" and "B".'
     assert clean_answer(text) == text
 
 
 @pytest.mark.parametrize("form", COMMENTED)
-def test_while_it_streams_no_opening_is_shown(form: str) -> None:
+def test_no_introduction_is_shown_while_an_answer_streams(form: str) -> None:
     answer = form.format("wet paint")
     shown = [clean_answer(answer[:end], is_whole=False) for end in range(len(answer))]
     commented = [text for text in shown if not "wet paint".startswith(text.rstrip("`\n"))]
-    # what follows the transcription can only be told at its end
+    # commentary after the transcription is recognized only at the end of the answer
     assert all(text.startswith("wet paint") for text in commented)
 
 
-@pytest.mark.parametrize("text", REAL)
-def test_while_it_streams_real_text_comes_at_the_latest_with_its_end(text: str) -> None:
+@pytest.mark.parametrize("text", GENUINE)
+def test_genuine_text_is_shown_at_the_latest_at_its_end(text: str) -> None:
     shown = [clean_answer(text[:end], is_whole=False) for end in range(len(text) + 1)]
     assert all(text.startswith(piece) or "`" in text for piece in shown)
     assert clean_answer(text) == text

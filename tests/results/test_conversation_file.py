@@ -1,4 +1,4 @@
-"""What is saved is loaded again; what was not saved here is refused in words."""
+"""Saved conversations are loaded again; damaged, foreign and oversized files are refused."""
 
 import io
 import json
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import phi3v.results.conversation_file as export
 from phi3v.request import RequestError, Sampling, Turn
+from phi3v.results import conversation_file
 from phi3v.results.conversation_file import Conversation, load_conversation, save_conversation
 
 RED, BLUE = Image.new("RGB", (30, 20), "red"), Image.new("RGB", (10, 40), "blue")
 
 
-def make() -> Conversation:
+def make_conversation() -> Conversation:
     return Conversation(
         (
             Turn("user", "What is <this>?", (RED, BLUE)),
@@ -29,13 +29,13 @@ def make() -> Conversation:
     )
 
 
-def saved(conversation: Conversation, path: Path) -> Path:
+def save(conversation: Conversation, path: Path) -> Path:
     save_conversation(conversation, path)
     return path
 
 
 def repack(path: Path, **changed: object) -> Path:
-    """The same zip with some entries (by their stems) or fields of its JSON changed."""
+    """Rewrite a zip with entries changed or removed, or fields of its manifest changed."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(entries["conversation.json"])
@@ -50,9 +50,9 @@ def repack(path: Path, **changed: object) -> Path:
     return path
 
 
-def test_a_conversation_comes_back_whole(tmp_path: Path) -> None:
-    before = make()
-    after = load_conversation(saved(before, tmp_path / "talk.zip"))
+def test_a_conversation_is_restored_completely(tmp_path: Path) -> None:
+    before = make_conversation()
+    after = load_conversation(save(before, tmp_path / "talk.zip"))
     assert (after.model, after.revision) == (before.model, before.revision)
     assert (after.sampling, after.num_crops) == (before.sampling, before.num_crops)
     assert [(turn.role, turn.text, turn.token_ids) for turn in after.turns] == [
@@ -63,14 +63,14 @@ def test_a_conversation_comes_back_whole(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_in_memory_is_saved_and_loaded_too() -> None:
+def test_a_stream_in_memory_can_be_saved_and_loaded() -> None:
     buffer = io.BytesIO()
-    save_conversation(make(), buffer)
+    save_conversation(make_conversation(), buffer)
     assert len(load_conversation(buffer).turns) == 3
 
 
-def test_people_can_read_it(tmp_path: Path) -> None:
-    with zipfile.ZipFile(saved(make(), tmp_path / "talk.zip")) as archive:
+def test_the_zip_has_readable_markdown(tmp_path: Path) -> None:
+    with zipfile.ZipFile(save(make_conversation(), tmp_path / "talk.zip")) as archive:
         text = archive.read("conversation.md").decode()
         names = archive.namelist()
     assert "- Model: microsoft/Phi-3.5-vision-instruct abc123" in text
@@ -85,25 +85,25 @@ def test_no_metadata_is_saved(tmp_path: Path) -> None:
     exif[0x010F] = "a secret camera"
     photo = tmp_path / "photo.jpg"
     RED.save(photo, exif=exif)
-    path = saved(Conversation((Turn("user", "?", (photo,)),)), tmp_path / "talk.zip")
+    path = save(Conversation((Turn("user", "?", (photo,)),)), tmp_path / "talk.zip")
     with zipfile.ZipFile(path) as archive:
         assert b"a secret camera" not in archive.read("pictures/image-1.png")
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="cannot be written"):
-        save_conversation(make(), tmp_path / "no" / "talk.zip")
+        save_conversation(make_conversation(), tmp_path / "no" / "talk.zip")
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing like a zip", b"PK\x03\x04 broken"])
-def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "talk.zip"
     path.write_bytes(content)
     with pytest.raises(RequestError, match="talk.zip is no saved conversation"):
         load_conversation(path)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="gone.zip is not there"):
         load_conversation(tmp_path / "gone.zip")
 
@@ -121,47 +121,49 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         ({"turns": [{"role": "user", "text": "", "images": ["/etc/passwd"]}]}, "lacks"),
     ],
 )
-def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, manifest, message) -> None:
-    path = repack(saved(make(), tmp_path / "talk.zip"), manifest=manifest)
+def test_an_invalid_manifest_is_refused(tmp_path: Path, manifest, message) -> None:
+    path = repack(save(make_conversation(), tmp_path / "talk.zip"), manifest=manifest)
     with pytest.raises(RequestError, match=message):
         load_conversation(path)
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
-    path = repack(saved(make(), tmp_path / "talk.zip"), without=["pictures/image-2.png"])
+def test_a_missing_image_is_reported_by_name(tmp_path: Path) -> None:
+    path = repack(
+        save(make_conversation(), tmp_path / "talk.zip"), without=["pictures/image-2.png"]
+    )
     with pytest.raises(RequestError, match=r"lacks 'pictures/image-2.png'"):
         load_conversation(path)
 
 
-def test_a_picture_is_checked_like_an_uploaded_one(tmp_path: Path) -> None:
+def test_an_image_is_checked_like_an_upload(tmp_path: Path) -> None:
     entries = {"pictures/image-1.png": b"<script>"}
-    path = repack(saved(make(), tmp_path / "talk.zip"), entries=entries)
+    path = repack(save(make_conversation(), tmp_path / "talk.zip"), entries=entries)
     with pytest.raises(RequestError, match="is not a picture but a text file"):
         load_conversation(path)
 
 
-def test_a_zip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(export, "MAX_PICTURE_BYTES", 1000)
+def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(conversation_file, "MAX_IMAGE_BYTES", 1000)
     entries = {"pictures/image-1.png": bytes(1_000_000)}
-    path = repack(saved(make(), tmp_path / "talk.zip"), entries=entries)
+    path = repack(save(make_conversation(), tmp_path / "talk.zip"), entries=entries)
     with pytest.raises(RequestError, match="larger than the limit"):
         load_conversation(path)
 
 
-def test_too_large_a_file_is_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(export, "MAX_ZIP_BYTES", 100)
+def test_a_file_over_the_limit_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(conversation_file, "MAX_ZIP_BYTES", 100)
     with pytest.raises(RequestError, match="the limit is 0"):
-        load_conversation(saved(make(), tmp_path / "talk.zip"))
+        load_conversation(save(make_conversation(), tmp_path / "talk.zip"))
 
 
-def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(export, "MAX_PICTURES", 2)
+def test_too_many_images_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(conversation_file, "MAX_IMAGES", 2)
     with pytest.raises(RequestError, match="3 pictures, the limit is 2"):
-        load_conversation(saved(make(), tmp_path / "talk.zip"))
+        load_conversation(save(make_conversation(), tmp_path / "talk.zip"))
 
 
 def test_a_garbled_zip_is_refused(tmp_path: Path) -> None:
-    path = saved(make(), tmp_path / "talk.zip")
+    path = save(make_conversation(), tmp_path / "talk.zip")
     content = bytearray(path.read_bytes())
     content[60:120] = bytes(60)
     path.write_bytes(content)
@@ -169,9 +171,7 @@ def test_a_garbled_zip_is_refused(tmp_path: Path) -> None:
         load_conversation(path)
 
 
-def test_pictures_that_would_fill_the_memory_together_are_refused(
-    tmp_path: Path, monkeypatch
-) -> None:
-    monkeypatch.setattr(export, "MAX_ALL_PIXELS", 1500)
+def test_images_with_too_many_pixels_together_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(conversation_file, "MAX_ALL_PIXELS", 1500)
     with pytest.raises(RequestError, match="more than 1,500 pixels together"):
-        load_conversation(saved(make(), tmp_path / "talk.zip"))
+        load_conversation(save(make_conversation(), tmp_path / "talk.zip"))

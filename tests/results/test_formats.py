@@ -1,4 +1,4 @@
-"""Given answers become text, Markdown, JSON and CSV, or are given back with the reason."""
+"""Answers are converted to text, Markdown, JSON and CSV, or returned with the reason."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ def rows(formatted: Formatted) -> list[list[str]]:
     return list(csv.reader(io.StringIO(formatted.text)))
 
 
-def test_every_format_has_a_file_s_ending() -> None:
+def test_every_format_has_a_file_suffix() -> None:
     assert set(SUFFIXES) == set(FORMATS)
 
 
@@ -36,7 +36,7 @@ def test_markdown_keeps_its_table() -> None:
         'I see: {"name": "Ann", "age": 7} and nothing else.',
     ],
 )
-def test_json_is_found_and_checked(answer: str) -> None:
+def test_json_is_extracted_and_validated(answer: str) -> None:
     formatted = format_answer(answer, "json")
     assert json.loads(formatted.text) == {"name": "Ann", "age": 7}
     assert formatted.problem is None
@@ -48,12 +48,12 @@ def test_lines_of_names_and_values_become_json() -> None:
     assert "אדם" in formatted.text
 
 
-def test_a_name_that_stands_twice_keeps_both_values() -> None:
+def test_a_repeated_name_keeps_both_values() -> None:
     formatted = format_answer('{"item": "tea", "item": "milk"}', "json")
     assert json.loads(formatted.text) == {"item": ["tea", "milk"]}
 
 
-def test_a_list_of_records_is_json_too() -> None:
+def test_a_list_of_objects_is_accepted_as_json() -> None:
     assert format_answer('[{"a": 1}, {"a": 2}]', "json").problem is None
 
 
@@ -72,7 +72,7 @@ def test_a_list_of_records_is_json_too() -> None:
         ("[" * 100_000, "JSON"),
     ],
 )
-def test_what_is_no_json_is_given_back_with_the_reason(answer: str, reason: str) -> None:
+def test_invalid_json_is_returned_with_the_reason(answer: str, reason: str) -> None:
     formatted = format_answer(answer, "json")
     assert formatted.text == answer
     assert reason in (formatted.problem or "")
@@ -84,7 +84,7 @@ def test_a_markdown_table_becomes_csv() -> None:
     assert formatted.problem is None
 
 
-def test_quotation_marks_that_are_no_csv_stay_letters() -> None:
+def test_quotation_marks_within_cells_are_kept() -> None:
     formatted = format_answer('```csv\nname,size\n"Ann" Bo,12"\n```', "csv")
     assert rows(formatted) == [["name", "size"], ['"Ann" Bo', '12"']]
 
@@ -93,13 +93,13 @@ def test_csv_with_quoted_commas_keeps_its_cells() -> None:
     assert rows(format_answer('name, size\n"Ann, Bo", 12\n', "csv"))[1] == ["Ann, Bo", "12"]
 
 
-def test_two_tables_are_parted_by_an_empty_line() -> None:
+def test_two_tables_are_separated_by_an_empty_line() -> None:
     formatted = format_answer(f"{TABLE}\n\nand\n\n{TABLE}", "csv")
     assert rows(formatted).count(["Year", "Revenue"]) == 2
     assert [] in rows(formatted)
 
 
-def test_a_row_of_another_length_is_named() -> None:
+def test_a_row_of_another_length_is_reported() -> None:
     assert "Row 3 has 1 cells and the first row 2" in format_answer("a,b\n1,2\n3", "csv").problem
 
 
@@ -108,7 +108,7 @@ def test_an_empty_answer_has_no_table() -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_a_remark_in_place_of_text_is_a_problem_and_no_text(output_format) -> None:
+def test_a_refusal_becomes_a_problem_without_text(output_format) -> None:
     formatted = format_answer("There is no text in this picture.", output_format)
     assert formatted.text == ""
     assert "read no text; it says: There is no text" in formatted.problem

@@ -1,4 +1,4 @@
-"""An agent that speaks the Model Context Protocol."""
+"""A client of the Model Context Protocol, as an agent uses it."""
 
 import asyncio
 import base64
@@ -8,13 +8,13 @@ from typing import Any
 
 import mcp
 
-# Where the documentation tells agents to find the tools.
-USAGE = (Path(__file__).parents[2] / "README.md").read_text()
+# The path of the tools is read from the usage guide, so that tests check the documented one.
+USAGE = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
 (PATH,) = re.findall(r"`http://127\.0\.0\.1:7860/(\S*mcp)`", USAGE)
 
 
 def talk(url: str, tool: str = "", **arguments: Any) -> Any:
-    """The server's tools by name, or the result of one of them."""
+    """Return the server's tools by name, or the result of the one that is named."""
     from mcp.client.streamable_http import streamablehttp_client
 
     async def run() -> Any:
@@ -31,6 +31,6 @@ def talk(url: str, tool: str = "", **arguments: Any) -> Any:
 
 
 def as_data_url(path: str) -> str:
-    """A picture as an agent can send it."""
+    """Return a PNG file as the data URL that an agent can send."""
     content = base64.b64encode(Path(path).read_bytes()).decode()
     return f"data:image/png;base64,{content}"

@@ -1,4 +1,4 @@
-"""A headless Chromium and the parts of the page that tests click on."""
+"""A headless Chromium, and locators and actions for the page's components."""
 
 import os
 import shutil
@@ -12,16 +12,16 @@ from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_play
 from phi3v.ui import words
 from phi3v.ui.i18n.languages import find_languages, translate
 
-SECONDS = 1000  # playwright counts in milliseconds
+SECONDS = 1000  # playwright's times are in milliseconds
 
-# A test so marked runs in every language, on a narrow and on a wide page.
+# Runs a test in every language, on a narrow and on a wide page.
 EVERYWHERE = pytest.mark.parametrize(
     ("code", "width"), [(code, width) for code in find_languages() for width in (390, 1600)]
 )
 
 
 def start_browser() -> Iterator[Browser]:
-    """A headless Chromium, with a camera that shows a test picture; a fixture's body."""
+    """Yield a headless Chromium with a fake camera; the body of a fixture."""
     with sync_playwright() as playwright:
         try:
             chromium = playwright.chromium.launch(
@@ -49,14 +49,14 @@ def open_page(page: Page, url: str) -> None:
 
 
 def said(page: Page, text: str) -> str:
-    """A text in the language that the page is in."""
+    """Return a text in the page's language."""
     code = page.locator("html").get_attribute("lang")
     assert code is not None
     return translate(text, find_languages()[code])
 
 
 def button(page: Page, name: str) -> Locator:
-    """A button of the tab that is open, by its English text: icons have none."""
+    """Return a button of the open tab by its English text; icons have no text."""
     name = said(page, name)
     named = page.get_by_role("button", name=name, exact=True)
     return named.filter(has_text=name).locator("visible=true")
@@ -67,12 +67,12 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def unfold(page: Page, name: str) -> None:
-    """Open one of the accordions of the tab that is open."""
+    """Open an accordion of the open tab by its English title."""
     page.locator("button.label-wrap:visible").filter(has_text=said(page, name)).click()
 
 
 def set_slider(page: Page, name: str, value: float) -> None:
-    """Type a number into a slider's box, as people do: once it is there, and to the end."""
+    """Type a number into a slider's box and leave it, which makes Gradio take the value."""
     name = said(page, name)
     slider = page.get_by_label(f"range slider for {name}").locator("visible=true")
     expect(slider).to_be_visible()
@@ -89,7 +89,7 @@ def question(page: Page) -> Locator:
 
 
 def draw(path: Path, size: tuple[int, int], dot: str = "red") -> Path:
-    """A picture to upload: a dot on white."""
+    """Save an image to upload: a dot on white; return its path."""
     image = Image.new("RGB", size, "white")
     ImageDraw.Draw(image).ellipse((5, 5, 25, 25), fill=dot)
     image.save(path)
@@ -101,7 +101,7 @@ def choose_files(page: Page, *files: Path) -> None:
 
 
 def upload(page: Page, *files: Path) -> None:
-    """Add pictures, and wait until the page has them: a question asked before is refused."""
+    """Add images, and wait until the page has them: a question asked earlier is refused."""
     before = captions(page).count()
     choose_files(page, *files)
     expect(captions(page)).to_have_count(before + len(files))

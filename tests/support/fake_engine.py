@@ -1,4 +1,4 @@
-"""A stand-in for the network: answers at once, word by word, and keeps count."""
+"""Fake engines that answer without a model, word by word, and record their requests."""
 
 import re
 import threading
@@ -15,13 +15,13 @@ from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics
 
 
 class FakeEngine:
-    """Says how many pictures of which size it was shown, and repeats the question.
+    """Answers with the number and sizes of its images and the question.
 
     Questions that begin with these words have their own answers: `slow` (a word every tenth of a
-    second, for ever), `silent` (no word, only signs of life), `held` (a word, and another once the
-    gate is open), `stuck` (for ever in the phase that follows, with the second of three images),
-    `refuse`, `break`, `colours`, `say` (the words that follow). Requests are answered one at a
-    time, in order of arrival.
+    second, for 30 seconds), `silent` (heartbeats only, as long), `held` (a word, and the rest once
+    `gate` is set), `stuck` (for 30 seconds in the phase that follows, with the second of three
+    images), `refuse` (RequestError), `break` (RuntimeError), `colours` (of the images), `say` (the
+    words that follow). Requests are answered one at a time, in order of arrival.
     """
 
     name = "fake"
@@ -32,24 +32,24 @@ class FakeEngine:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.running = 0
-        self.line: list[object] = []
+        self.queue: list[object] = []
         self.ended = threading.Event()
         self.gate = threading.Event()
 
     def stream(self, request: Request) -> Iterator[Chunk]:
         """Answer like phi3v.inference.engine.Engine.stream."""
         ticket = object()
-        self.line.append(ticket)
+        self.queue.append(ticket)
         try:
-            while (place := self.line.index(ticket)) > 0:
-                yield Chunk("", phase="waiting", number=place, total=len(self.line) - 1)
+            while (position := self.queue.index(ticket)) > 0:
+                yield Chunk("", phase="waiting", number=position, total=len(self.queue) - 1)
                 time.sleep(0.05)
             yield from self.answer(request)
         finally:
-            self.line.remove(ticket)
+            self.queue.remove(ticket)
 
     def answer(self, request: Request) -> Iterator[Chunk]:
-        """The answer when its turn has come."""
+        """Yield the answer of the first request in the queue, and record that it runs."""
         self.requests.append(request)
         self.running += 1
         self.ended.clear()
@@ -60,7 +60,7 @@ class FakeEngine:
             self.ended.set()
 
     def write(self, request: Request) -> Iterator[Chunk]:
-        """The words of an answer and its statistics."""
+        """Yield the chunks of an answer, the last with its statistics."""
         question = next(turn.text for turn in reversed(request.turns) if turn.role == "user")
         if question.startswith("refuse"):
             raise RequestError("The prompt has 5000 tokens, the limit is 4000: use fewer pictures.")
@@ -92,19 +92,19 @@ class FakeEngine:
 
 
 class MeasuredEngine(FakeEngine, Engine):
-    """The same with a small network's sizes, so that requests can be estimated."""
+    """A FakeEngine with a small model's sizes, so that requests can be estimated."""
 
     dtype = torch.float32
 
     def __init__(self, context_length: int = 4096) -> None:
         processor = build_processor()
-        network = build_random_model(processor, 0, max_position_embeddings=context_length)
-        Engine.__init__(self, network, processor, "fake")
+        model = build_random_model(processor, 0, max_position_embeddings=context_length)
+        Engine.__init__(self, model, processor, "fake")
         FakeEngine.__init__(self)
 
 
 def say(text: str, request: Request) -> Iterator[Chunk]:
-    """Say these words, at most max_new_tokens of them; every third is unsure."""
+    """Yield these words, at most max_new_tokens of them; every third has a low probability."""
     pieces = re.findall(r"\s*\S+", text)
     if request.is_continued:
         pieces = pieces[len(request.turns[-1].text.split()) :]
@@ -120,5 +120,5 @@ def say(text: str, request: Request) -> Iterator[Chunk]:
 
 
 def name_colour(image: Image.Image) -> str:
-    """The colour in the middle of a picture."""
+    """Return the colour of an image's centre as #rrggbb."""
     return "#{:02x}{:02x}{:02x}".format(*image.getpixel((image.width // 2, image.height // 2)))

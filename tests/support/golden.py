@@ -1,4 +1,4 @@
-"""Golden vectors, and the published files where they are available."""
+"""Access to golden vectors, and to the published files if they are available."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
-# The published JSON files (config, preprocessor, tokenizer) are not part of the project; a test
-# that compares with them is skipped without them.
+# The published JSON files (config, preprocessor, tokenizer) are not part of the project; tests that
+# need them are skipped without them.
 PUBLISHED = Path(
     os.environ.get("PHI3V_PUBLISHED_FILES", ROOT.parent / "shared" / "reference" / "checkpoints")
 )
@@ -20,7 +20,7 @@ PUBLISHED_NAMES = ("phi-3-vision-128k-instruct", "phi-3.5-vision-instruct")
 
 
 def published_folder(name: str) -> Path:
-    """The folder of a published checkpoint's JSON files; skips the test without it."""
+    """Return the folder of a published checkpoint's JSON files; skip the test if it is missing."""
     folder = PUBLISHED / name
     if not folder.is_dir():
         pytest.skip(f"the published files of {name} are not here; set PHI3V_PUBLISHED_FILES")

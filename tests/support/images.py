@@ -1,4 +1,4 @@
-"""Images as files."""
+"""Encodes images as files."""
 
 from io import BytesIO
 
@@ -8,7 +8,7 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    """The bytes of an image's file."""
+    """Return the bytes of an image's file."""
     buffer = BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()

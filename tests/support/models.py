@@ -1,4 +1,4 @@
-"""Small models of random weights, and the processor to go with them."""
+"""Small models of random weights, and a processor for them."""
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -8,13 +8,13 @@ from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 
 
 def build_processor() -> Phi3VProcessor:
-    """The embedded checkpoint's tokenizer with the published image settings."""
+    """Build a processor of the embedded checkpoint's tokenizer and the published image settings."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED_FOLDER)
     return Phi3VProcessor(Phi3VImageProcessor(), tokenizer)
 
 
 def build_random_model(processor: Phi3VProcessor, seed: int, **settings) -> Phi3VForCausalLM:
-    """A small model of random weights; it hardly ever ends an answer by itself."""
+    """Build a small model of random weights, which almost never generates a stop token."""
     torch.manual_seed(seed)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
     vision = {**sizes, "num_hidden_layers": 2, "image_size": 336, "patch_size": 14}
@@ -33,7 +33,7 @@ def build_random_model(processor: Phi3VProcessor, seed: int, **settings) -> Phi3
 
 
 class WrappedModel:
-    """A model, except for what a subclass overrides."""
+    """Delegates to a model; subclasses override some of it."""
 
     def __init__(self, model: Phi3VForCausalLM) -> None:
         self.model_behind = model

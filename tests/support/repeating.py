@@ -1,9 +1,10 @@
-"""Pictures that make the embedded checkpoint repeat itself or comment: found by trying, then kept.
+"""Finds images that make the embedded checkpoint repeat itself or comment, for regression tests.
 
-`python -m tests.support.repeating` lets it read drawn pictures, with nothing that ends loops and nothing that
-cleans answers, until enough are found, and writes which they were to tests/data/repeating.json. Run
-it again when the weights have changed. What counts as a loop or a comment is told here in other
-ways than in phi3v.conversation.repetition and phi3v.results.cleaning, so that one can be held against the other.
+`python -m tests.support.repeating` has it read drawn images, with repetition neither ended nor cut
+and comments not cleaned off, until enough are found, and writes their kinds and numbers to
+tests/data/repeating.json. Run it again when the weights have changed. Repetition and comments are
+detected here by other rules than in phi3v.conversation.repetition and phi3v.results.cleaning, so
+that these can be tested against them.
 """
 
 import hashlib
@@ -24,17 +25,17 @@ from phi3v.tasks import OCR, find_preset
 FOUND = Path(__file__).parents[1] / "data" / "repeating.json"
 COMMAND = "python -m tests.support.repeating"
 WANTED = {"loop": 24, "comment": 16}
-MOST_OF_A_KIND = 8  # with one fault
+MAX_PER_KIND = 8  # images of one kind with one fault
 BATCH = 16
-MOST_BATCHES = 40
+MAX_BATCHES = 40
 
-DTYPE = "float32"  # gives the same words on every computer, which half precision does not
+DTYPE = "float32"  # gives the same text on every computer, which half precision does not
 MAX_NEW_TOKENS = 256
 QUESTION = find_preset(OCR).wording(is_embedded=True)
 SIDE = 336  # one crop
 
-# A loop as people see it: a dozen times the same, over some lines.
-LEAST_TIMES, LEAST_CHARACTERS = 12, 100
+# What a reader calls repetition: the same a dozen times, over some lines.
+MIN_REPEATS, MIN_CHARACTERS = 12, 100
 COMMENT = re.compile(r"\b(picture|image|photo|text|checkpoint)\b|--model", re.IGNORECASE)
 WORDS = (
     "Harbour Lantern Quartz Velvet Pilgrim Sunday Bakery Orchid Falcon Ticket Museum Copper "
@@ -44,9 +45,10 @@ LETTERS = "XWZOHAMIlmnaoeu8067"
 
 
 def find_repeat(text: str) -> tuple[str, int]:
-    """What a text says again and again at its end, and how often; blanks count as one space.
+    """Return the phrase that a text repeats at its end, and how often; blanks count as one space.
 
-    Of several phrases it is the one that takes most of the text, the shortest of equal ones.
+    Of several phrases it is the one that covers most of the text, the shortest of equal ones.
+    ("", 0) without repetition.
     """
     text = " ".join(text.split())
     best, most = ("", 0), 0
@@ -61,31 +63,31 @@ def find_repeat(text: str) -> tuple[str, int]:
 
 
 def is_loop(text: str) -> bool:
-    """Whether a text ends in the same word, phrase or character again and again."""
+    """True if a text ends in a word, phrase or character that is repeated too often."""
     phrase, times = find_repeat(text)
-    return times >= LEAST_TIMES and times * len(phrase) >= LEAST_CHARACTERS
+    return times >= MIN_REPEATS and times * len(phrase) >= MIN_CHARACTERS
 
 
 def is_comment(text: str) -> bool:
-    """Whether a text speaks of the picture or the network; none of the pictures does."""
+    """True if a text mentions the image or the model, which none of the drawn texts does."""
     return COMMENT.search(text) is not None
 
 
 def is_printed(text: str, printed: str) -> bool:
-    """Whether what a text says again and again is in the picture as often."""
+    """True if the image itself repeats the phrase at least as often as the text."""
     (phrase, times), (said, most) = find_repeat(text), find_repeat(printed)
     return phrase.strip() == said.strip() and times <= most
 
 
 def find_fault(text: str, printed: str) -> str | None:
-    """What is wrong with an answer about a picture that says `printed`, by the names in WANTED."""
+    """Return the fault, a key of WANTED, of an answer on an image with the text `printed`."""
     if is_loop(text) and not is_printed(text, printed):
         return "loop"
     return "comment" if is_comment(text) else None
 
 
 def write(size: int, rows: list[str]) -> Image.Image:
-    """Rows of black print on white; what of them is in the picture goes along as `printed`."""
+    """Draw rows of black text on white; the visible part is stored as info["printed"]."""
     image = Image.new("RGB", (SIDE, SIDE), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     for number, row in enumerate(rows):
@@ -99,29 +101,29 @@ def write(size: int, rows: list[str]) -> Image.Image:
 
 
 def write_run(rng: random.Random) -> Image.Image:
-    """One character a few times, on a line or several."""
+    """Draw one character a few times, on one to six lines."""
     rows = [rng.choice(LETTERS) * rng.randint(4, 11) for _ in range(rng.randint(1, 6))]
     return write(rng.randint(20, 50), rows)
 
 
 def write_row(rng: random.Random) -> Image.Image:
-    """One character from one edge to the other."""
+    """Draw one character from one edge to the other."""
     return write(rng.randint(14, 50), [rng.choice(LETTERS) * 40] * rng.randint(1, 2))
 
 
 def write_pair(rng: random.Random) -> Image.Image:
-    """Two characters in turns."""
+    """Draw two alternating characters."""
     pair = "".join(rng.sample(LETTERS, 2))
     return write(rng.randint(24, 50), [pair * rng.randint(3, 8)] * rng.randint(1, 3))
 
 
 def write_words(rng: random.Random) -> Image.Image:
-    """A word again and again, over the edge of the picture."""
+    """Draw a repeated word, beyond the edge of the image."""
     return write(rng.randint(16, 40), [(rng.choice(WORDS) + " ") * 8] * rng.randint(1, 6))
 
 
 def draw_on(paint: Callable[[ImageDraw.ImageDraw, random.Random], None]) -> Callable:
-    """A function that draws a picture, of one that paints on white."""
+    """Return a function that creates a white image and applies `paint` to it."""
 
     def draw(rng: random.Random) -> Image.Image:
         image = Image.new("RGB", (SIDE, SIDE), "white")
@@ -132,14 +134,14 @@ def draw_on(paint: Callable[[ImageDraw.ImageDraw, random.Random], None]) -> Call
 
 
 def paint_bars(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """A fence."""
+    """Draw equal vertical bars, like a fence."""
     step, top, height = rng.randint(2, 16), rng.randint(10, 150), rng.randint(20, 120)
     for x in range(6, SIDE - 6, 2 * step):
         draw.rectangle((x, top, x + step - 1, top + height), "black")
 
 
 def paint_barcode(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """Bars and gaps of many widths."""
+    """Draw bars and gaps of random widths."""
     x, top, height = 6, rng.randint(10, 150), rng.randint(30, 150)
     while x < SIDE - 6:
         width = rng.randint(1, 6)
@@ -148,27 +150,27 @@ def paint_barcode(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
 
 
 def paint_rules(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """Ruled paper."""
+    """Draw horizontal lines, like ruled paper."""
     for y in range(rng.randint(4, 20), SIDE, rng.randint(6, 40)):
         draw.line((8, y, SIDE - 8, y), "black", rng.choice((1, 2, 3)))
 
 
 def paint_hatching(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """Slanted lines."""
+    """Draw slanted lines."""
     step, width, slant = rng.randint(6, 30), rng.randint(1, 5), rng.randint(10, 120)
     for x in range(-slant, SIDE, step):
         draw.line((x, 100, x + slant, 220), "black", width)
 
 
 def paint_circles(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """Circles in a row, which are no letters."""
+    """Draw a row of circles, which resemble letters."""
     side, top, width = rng.randint(20, 60), rng.randint(10, 250), rng.randint(2, 9)
     for x in range(6, SIDE - side, round(side * rng.uniform(1.05, 1.4))):
         draw.ellipse((x, top, x + side, top + side), outline="black", width=width)
 
 
 def paint_noise(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    """Grey squares at random."""
+    """Draw squares of random grey."""
     side = rng.choice((2, 4, 8, 16))
     for x in range(0, SIDE, side):
         for y in range(0, SIDE, side):
@@ -191,17 +193,17 @@ KINDS: dict[str, Callable[[random.Random], Image.Image]] = {
 
 
 def draw_picture(kind: str, number: int) -> Image.Image:
-    """One of the pictures that are tried; the same each time."""
+    """Return the image with a kind and a number; it is the same each time."""
     return KINDS[kind](random.Random(f"{kind} {number}"))
 
 
-def weigh() -> str:
-    """A fingerprint of the embedded checkpoint's weights."""
+def hash_weights() -> str:
+    """Return the SHA-256 of the embedded checkpoint's weights."""
     return hashlib.sha256((EMBEDDED_FOLDER / "model.safetensors").read_bytes()).hexdigest()
 
 
 def ask_together(engine: Engine, images: list[Image.Image]) -> list[str]:
-    """The raw answers about pictures of one size, which are written at the same time."""
+    """Return the raw answers on images of one size, generated as one batch."""
     processor = engine.processor
     prompt = f"<|user|>\n<|image_1|>\n{QUESTION}<|end|>\n<|assistant|>\n"
     inputs = processor([prompt] * len(images), images, num_crops=1)
@@ -218,22 +220,25 @@ def ask_together(engine: Engine, images: list[Image.Image]) -> list[str]:
 
 
 def ask_alone(engine: Engine, image: Image.Image) -> str:
-    """The raw answer about a picture, as it is written for a user."""
+    """Return the raw answer on an image from the engine, as a user gets it."""
     turns = (Turn("user", QUESTION, (image,)),)
     request = Request(turns, Sampling(MAX_NEW_TOKENS), num_crops=1, ends_loops=False)
     return "".join(chunk.text for chunk in engine.stream(request))
 
 
 def find_pictures(engine: Engine) -> Iterator[dict[str, object]]:
-    """Pictures with the faults that are wanted, of all kinds in turns, until there are enough."""
+    """Yield images with the wanted faults, a batch of each kind in turn, until there are enough.
+
+    Exits if MAX_BATCHES of each kind are not enough.
+    """
     of_fault: Counter[str] = Counter()
     of_kind: Counter[tuple[str, str]] = Counter()
 
     def is_wanted(kind: str, fault: str | None) -> bool:
         is_open = fault is not None and of_fault[fault] < WANTED[fault]
-        return is_open and of_kind[kind, fault] < MOST_OF_A_KIND
+        return is_open and of_kind[kind, fault] < MAX_PER_KIND
 
-    for batch in range(MOST_BATCHES):
+    for batch in range(MAX_BATCHES):
         for kind in KINDS:
             if not any(is_wanted(kind, fault) for fault in WANTED):
                 continue
@@ -255,14 +260,14 @@ def find_pictures(engine: Engine) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    """Find the pictures and write which they are."""
+    """Find the images and write their kinds, numbers and faults."""
     engine = load("embedded", "cpu", DTYPE)
     pictures = []
     for picture in find_pictures(engine):
         pictures.append(picture)
         print(len(pictures), *picture.values(), flush=True)
     lines = ",\n".join(f"  {json.dumps(picture)}" for picture in pictures)
-    head = f'"found_by": "{COMMAND}",\n "weights": "{weigh()}"'
+    head = f'"found_by": "{COMMAND}",\n "weights": "{hash_weights()}"'
     FOUND.parent.mkdir(exist_ok=True)
     FOUND.write_text(f'{{{head},\n "pictures": [\n{lines}\n ]}}\n')
 

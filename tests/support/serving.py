@@ -1,4 +1,4 @@
-"""A page served in this process on a free port, as app.py serves it, and programs that call it."""
+"""Serves a page in this process on a free port, as app.py does, and connects API clients."""
 
 import socket
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from phi3v.ui.answering import StreamingEngine
 def serve(
     engine: StreamingEngine | LoadingEngine, settings: Settings | None = None
 ) -> Iterator[str]:
-    """Serve an engine's page; the value is its address."""
+    """Serve an engine's page and yield its URL."""
     settings = settings or Settings()
     page = build_page(engine, settings)
     _, url, _ = page.launch(
@@ -33,13 +33,16 @@ def serve(
 
 
 def connect(url: str, **options: object) -> Client:
-    """A program's client, patient: on a busy machine twenty at once take more than five seconds."""
-    patience = {"timeout": 120}
-    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patience, **options)
+    """Return a gradio_client with a long timeout.
+
+    The default is 5 seconds, which twenty clients at once exceed on a busy machine.
+    """
+    timeout = {"timeout": 120}
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=timeout, **options)
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A web site on this machine with a picture and some traps, under a name that counts as public."""
+"""A local web site with a picture and bad responses, under a host name that counts as public."""
 
 import contextlib
 import http.server
@@ -13,7 +13,7 @@ from phi3v.request import RequestError
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """A web site with a picture and some traps."""
+    """Serves a picture, files that are too large, a slow response, a page, and redirects."""
 
     def do_GET(self) -> None:
         if self.path == "/picture.png":
@@ -36,16 +36,16 @@ class Site(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # the reader may have had enough
+        with contextlib.suppress(ConnectionError):  # the client may have disconnected
             self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def serve_site() -> Iterator[int]:
-    """Serve the site on a free port."""
+    """Serve the site on a free port, which is the value."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
@@ -53,7 +53,10 @@ def serve_site() -> Iterator[int]:
 
 
 async def resolve_site(host: str) -> str:
-    """A name server that knows one public site, which happens to be here."""
+    """Resolve the one public host name, which is this machine.
+
+    Raises RequestError for any other.
+    """
     if host == "pictures.example":
         return "127.0.0.1"
     raise RequestError(f"{host} is not on the public internet")

@@ -1,4 +1,4 @@
-"""How an answer's text, figures and signs of life reach the page, without a server or a browser."""
+"""Answers, statistics and heartbeats on their way to the page, without server or browser."""
 
 import pickle
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_an_answer_that_is_cut_says_so_and_keeps_its_tokens() -> None:
     assert "Continue adds the rest" in figures
 
 
-def test_an_answer_that_goes_on_is_shown_with_what_it_had() -> None:
+def test_a_continued_answer_is_shown_with_its_earlier_text() -> None:
     engine = FakeEngine()
     turns = (Turn("user", "say one two three"), Turn("assistant", "one two"))
     chat = Chat(turns, "ticket", is_continued=True)
@@ -58,7 +58,7 @@ def test_an_answer_that_goes_on_is_shown_with_what_it_had() -> None:
     assert engine.requests[0].ends_loops
 
 
-def test_an_answer_that_may_repeat_itself_is_asked_for_so() -> None:
+def test_a_chat_that_may_repeat_itself_does_not_end_loops() -> None:
     engine = FakeEngine()
     chat = Chat((Turn("user", "?"), Turn("assistant", "1")), "ticket", True, ends_loops=False)
     list(give_answer(DESCRIBE, make_stream(engine, None), chat, 8, 0, 1, -1, "auto"))
@@ -70,7 +70,7 @@ def test_what_the_engine_refuses_is_shown(warnings: list[str]) -> None:
     assert warnings == ["The prompt has 5000 tokens, the limit is 4000: use fewer pictures."]
 
 
-def test_a_failure_is_told_in_plain_words_and_logged(
+def test_a_failure_is_reported_in_plain_words_and_logged(
     warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     give("break")
@@ -103,7 +103,7 @@ def test_closing_an_answer_closes_the_engines_stream() -> None:
     assert engine.running == 0
 
 
-def test_signs_of_life_reach_the_page() -> None:
+def test_heartbeats_reach_the_page() -> None:
     answer = write_answer(make_stream(FakeEngine(), None), Request((Turn("user", "silent"),)))
     assert next(answer)[0] == ""
     assert next(answer)[0] == ""
@@ -125,7 +125,7 @@ def test_every_phase_before_the_first_word_is_named(phase: Phase, expected: str)
     assert name_phase(Chunk("", phase=phase, number=2, total=3)) == expected
 
 
-def test_signs_of_life_send_nothing_anew() -> None:
+def test_heartbeats_send_no_update() -> None:
     chat = Chat((Turn("user", "silent"),), "ticket")
     steps = give_answer(DESCRIBE, make_stream(FakeEngine(), None), chat, 8, 0, 1, None, "auto")
     _, messages, figures = next(steps)
@@ -134,13 +134,13 @@ def test_signs_of_life_send_nothing_anew() -> None:
     steps.close()
 
 
-def test_on_a_space_requests_wait_in_line_before_a_gpu_is_lent(tmp_path: Path) -> None:
+def test_on_a_space_requests_are_queued_before_a_gpu_is_allocated(tmp_path: Path) -> None:
     engine = FakeEngine()
     stream = make_stream(engine, lambda duration: lambda function: function)
     first, second, third = (stream(Request((Turn("user", "slow"),))) for _ in range(3))
     assert next(first).text == "word1 "
-    places = [(chunk.phase, chunk.number, chunk.total) for chunk in map(next, (second, third))]
-    assert places == [("waiting", 1, 1), ("waiting", 2, 2)]
+    positions = [(chunk.phase, chunk.number, chunk.total) for chunk in map(next, (second, third))]
+    assert positions == [("waiting", 1, 1), ("waiting", 2, 2)]
     broken = tmp_path / "broken.png"
     broken.write_text("Dear diary")
     with pytest.raises(gr.Error, match="not a picture"):
@@ -152,7 +152,7 @@ def test_on_a_space_requests_wait_in_line_before_a_gpu_is_lent(tmp_path: Path) -
     assert engine.running == 0
 
 
-def test_a_gpu_is_asked_for_longer_for_more_pictures_and_tokens() -> None:
+def test_gpu_time_grows_with_pictures_and_tokens() -> None:
     picture = Image.new("RGB", (4, 4))
     short = Request((Turn("user", "?", (picture,)),), Sampling(max_new_tokens=64))
     long = Request((Turn("user", "?", (picture,) * 4),), Sampling(max_new_tokens=512))
@@ -161,17 +161,17 @@ def test_a_gpu_is_asked_for_longer_for_more_pictures_and_tokens() -> None:
     assert seconds == [15, 44, 120]
 
 
-def test_on_a_space_a_gpu_is_lent_for_each_answer_and_nothing_else() -> None:
-    lent = []
+def test_on_a_space_a_gpu_is_allocated_for_answers_only() -> None:
+    durations = []
 
     def on_gpu(duration):
         def decorate(function):
             def wrapper(*arguments):
-                # A Space sends both through a pipe to the process that has the GPU.
+                # A Space pickles arguments and chunks between its process and the one with the GPU.
                 for chunk in function(*pickle.loads(pickle.dumps(arguments))):
                     yield pickle.loads(pickle.dumps(chunk))
 
-            lent.append(duration)
+            durations.append(duration)
             return wrapper
 
         return decorate
@@ -180,10 +180,10 @@ def test_on_a_space_a_gpu_is_lent_for_each_answer_and_nothing_else() -> None:
     request = Request((Turn("user", "Which?", (Image.new("RGB", (4, 3)),)),))
     *_, (text, _) = write_answer(stream, request)
     assert text.startswith("1 pictures (4 x 3)")
-    assert lent == [estimate_seconds]
+    assert durations == [estimate_seconds]
 
 
-def test_the_figures_of_an_answer_are_one_line() -> None:
+def test_statistics_are_described_in_one_line() -> None:
     statistics = Statistics(400, 313, 20, 0.5, 12.34, "length")
     assert describe_figures(statistics) == (
         "First token after 0.50 s · 12.3 tokens/s · 20 new tokens · 400 in the prompt, "

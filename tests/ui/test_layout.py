@@ -1,4 +1,4 @@
-"""What the page does with the values of its components, without a server or a browser."""
+"""Event handlers, model note and launch options of the page, without server or browser."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from phi3v.ui import build_page, launch_options
 from phi3v.ui.chat.conversation import Chat
 from phi3v.ui.chat.events import check_question
 from phi3v.ui.chat.pictures import add_from_address, check_pictures
-from phi3v.ui.page import note_model
+from phi3v.ui.page import describe_model
 
 
 def test_new_pictures_are_checked_and_numbered(tmp_path: Path, warnings: list[str]) -> None:
@@ -48,7 +48,7 @@ def test_a_bad_address_stays_in_its_box(warnings: list[str]) -> None:
     assert "not on the public internet" in warnings[0]
 
 
-def test_an_empty_address_is_told(warnings: list[str]) -> None:
+def test_an_empty_address_is_reported(warnings: list[str]) -> None:
     add_from_address(1000, None, " ")
     assert warnings == ["Type or paste a picture's address first."]
 
@@ -59,27 +59,27 @@ def test_compare_with_one_picture_says_so_below_the_question() -> None:
     assert "there is only 1" in verdict["message"]
 
 
-def test_the_note_says_what_the_embedded_network_cannot_do() -> None:
-    note = note_model(FakeEngine())
+def test_the_note_says_what_the_embedded_model_cannot_do() -> None:
+    note = describe_model(FakeEngine())
     assert "**fake** on cpu, float32" in note
     assert "python app.py --model microsoft/Phi-3.5-vision-instruct" in note
 
 
-def test_the_note_keeps_to_itself_where_a_folder_lies(tmp_path: Path) -> None:
+def test_the_note_hides_the_path_of_a_model_folder(tmp_path: Path) -> None:
     engine = FakeEngine()
     engine.name = str(tmp_path)
-    assert str(tmp_path.parent) not in note_model(engine)
+    assert str(tmp_path.parent) not in describe_model(engine)
 
 
-def test_a_warning_is_no_html(warnings: list[str]) -> None:
+def test_a_warning_is_escaped(warnings: list[str]) -> None:
     add_from_address(1000, None, "<b>bold</b>")
     assert warnings[0].startswith("&lt;b&gt;bold&lt;/b&gt; is no web address")
 
 
-def test_the_note_on_a_real_network_has_no_excuses() -> None:
+def test_the_note_on_another_model_names_no_limits() -> None:
     engine = FakeEngine()
     engine.is_embedded = False
-    assert note_model(engine) == "Answers come from **fake** on cpu, float32."
+    assert describe_model(engine) == "Answers come from **fake** on cpu, float32."
 
 
 def test_only_the_endpoints_are_public() -> None:
@@ -89,33 +89,33 @@ def test_only_the_endpoints_are_public() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue_size", "in_line", "in_queue"), [(64, 32, 33), (5, 5, 1), (1, 1, 1)]
+    ("queue_size", "in_engine", "in_page"), [(64, 32, 33), (5, 5, 1), (1, 1, 1)]
 )
-def test_all_answers_wait_in_one_line(queue_size: int, in_line: int, in_queue: int) -> None:
+def test_all_answers_share_one_queue(queue_size: int, in_engine: int, in_page: int) -> None:
     page = build_page(FakeEngine(), Settings(queue_size=queue_size))
-    lines = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
-    # ask, retry, edit, example and Continue of each tab, and the endpoints that answer
-    assert len(lines) == 3 * 5 + 4
-    assert {fn.concurrency_limit for fn in lines} == {in_line}
-    # one of those in line is answered and waits no more
-    assert page._queue.max_size == in_queue == queue_size - (in_line - 1)
+    events = [fn for fn in page.fns.values() if fn.concurrency_id == "engine"]
+    # ask, retry, edit, example and Continue of each tab, and the four endpoints that answer
+    assert len(events) == 3 * 5 + 4
+    assert {fn.concurrency_limit for fn in events} == {in_engine}
+    # one request in the engine's queue is being answered and does not count as waiting
+    assert page._queue.max_size == in_page == queue_size - (in_engine - 1)
 
 
-def test_nothing_is_recorded_or_sent_home() -> None:
+def test_no_usage_data_is_recorded_or_sent() -> None:
     options = launch_options(Settings())
     assert options["run_history"] is False
     assert options["enable_monitoring"] is False
     assert build_page(FakeEngine(), Settings()).analytics_enabled is False
 
 
-def test_the_limits_are_handed_on() -> None:
+def test_launch_options_contain_the_limits() -> None:
     options = launch_options(Settings(upload_limit=3, auth="me:secret"))
     assert options["max_file_size"] == 3 * 1024 * 1024
     assert options["auth"] == ("me", "secret")
     assert [Path(path).name for path in options["allowed_paths"]] == ["examples"]
 
 
-def test_a_task_read_letter_by_letter_renders_no_markdown() -> None:
+def test_a_verbatim_task_renders_no_markdown() -> None:
     page = build_page(FakeEngine(), Settings())
     chatbots = [block for block in page.blocks.values() if isinstance(block, gr.Chatbot)]
     assert [chatbot.render_markdown for chatbot in chatbots] == [

@@ -1,4 +1,4 @@
-"""What a hosted Space needs, and how app.py starts anywhere."""
+"""Requirements of a hosted Space, and the start of app.py on any machine."""
 
 import ast
 import os
@@ -76,7 +76,7 @@ def test_spaces_is_imported_before_anything_that_imports_torch() -> None:
 
 @contextmanager
 def run_app(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen, str]]:
-    """Run app.py as a process of its own; the second value is its address."""
+    """Run app.py in a subprocess; yield the process and the page's URL."""
     port = find_free_port()
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PHI3V_")
@@ -109,13 +109,13 @@ def wait_for_page(url: str, seconds: float) -> httpx.Response:
 @needs_embedded
 def test_the_page_is_served_soon_and_in_little_memory() -> None:
     with run_app("--model", "embedded") as (process, url):
-        # 15 s is the aim on an idle machine; a busy one is given the double.
+        # The target is 15 s on an idle machine; the test allows twice that for a busy one.
         assert wait_for_page(url, seconds=30).status_code == 200
         assert psutil.Process(process.pid).memory_info().rss < 1.5e9
 
 
 @pytest.mark.skipif(util.find_spec("mcp") is not None, reason="the package mcp is installed")
-def test_mcp_without_its_package_is_told_in_one_line() -> None:
+def test_mcp_without_its_package_is_reported_in_one_line() -> None:
     with run_app("--mcp", "--model", "embedded") as (process, _):
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -129,7 +129,7 @@ def test_on_a_space_the_page_is_served_too() -> None:
         assert wait_for_page(url, seconds=60).status_code == 200
 
 
-def test_an_unknown_checkpoint_is_told_in_one_line() -> None:
+def test_an_unknown_checkpoint_is_reported_in_one_line() -> None:
     with run_app("--model", "./nowhere") as (process, _):
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -137,7 +137,7 @@ def test_an_unknown_checkpoint_is_told_in_one_line() -> None:
     assert "Traceback" not in output
 
 
-def test_help_needs_no_network() -> None:
+def test_help_lists_the_options() -> None:
     with run_app("--help") as (process, _):
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0

@@ -1,1 +1,1 @@
-"""Endpoints and tools that programs and agents call."""
+"""Endpoints for API clients and tools for agents. Must not know the page's tabs."""

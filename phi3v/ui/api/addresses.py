@@ -1,6 +1,6 @@
-"""Web addresses that programs send in place of files are fetched by the app's own guarded client.
+"""Fetches web addresses that API clients send in place of files with phi3v.documents.download.
 
-Gradio would fetch them itself, however large they are.
+Gradio would fetch them itself, however large they are. Knows no particular endpoint.
 """
 
 import asyncio
@@ -16,28 +16,31 @@ from phi3v.documents.download import fetch_file
 from phi3v.request import RequestError
 from phi3v.ui.notices import refusal
 
-TakeIn = Callable[[str | Path | None], Awaitable[str | None]]
+MoveToCache = Callable[[str | Path | None], Awaitable[str | None]]
 
 
 def guard_addresses(page: gr.Blocks, limit_bytes: int) -> None:
-    """Let no part of a page take in a file from the web that is larger than limit_bytes."""
+    """Make every component of a page refuse web files larger than limit_bytes."""
     for block in page.blocks.values():
-        take_in = block.async_move_resource_to_block_cache
+        move = block.async_move_resource_to_block_cache
         block.async_move_resource_to_block_cache = partial(
-            take_in_guarded, take_in, block.GRADIO_CACHE, limit_bytes
+            move_guarded, move, block.GRADIO_CACHE, limit_bytes
         )
 
 
-async def take_in_guarded(
-    take_in: TakeIn, cache: str, limit_bytes: int, source: str | Path | None
+async def move_guarded(
+    move: MoveToCache, cache: str, limit_bytes: int, source: str | Path | None
 ) -> str | None:
-    """Take in a file by its path, or from a public address by fetch_file. Raises gr.Error."""
+    """Return the cached path of a file, or of a public address downloaded with fetch_file.
+
+    Raises gr.Error for an address that is refused.
+    """
     address = str(source)
     if not is_http_url_like(address):
-        return await take_in(source)
+        return await move(source)
     fetch = partial(fetch_file, limit_bytes=limit_bytes)
     try:
         content, name = await asyncio.to_thread(fetch, address)
     except RequestError as error:
         raise refusal(error.text) from error
-    return await take_in(save_bytes_to_cache(content, name, cache))
+    return await move(save_bytes_to_cache(content, name, cache))

@@ -1,4 +1,7 @@
-"""What programs call: /describe, /ocr, /compare, /chat and /estimate, named and typed for good."""
+"""The API endpoints /describe, /ocr, /compare, /chat and /estimate; names and types are stable.
+
+Knows tasks and requests; knows nothing of the page's tabs.
+"""
 
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -33,7 +36,7 @@ AnyEngine = StreamingEngine | LoadingEngine
 
 
 def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None:
-    """Add what programs call to the page; hidden components give it names and types."""
+    """Add all endpoints to the page; hidden components give their parameters names and types."""
     for task in TASKS:
         if task is OCR:
             formats = gr.Dropdown(list(FORMATS), value="text", label="output_format", visible=False)
@@ -56,7 +59,7 @@ def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None
 
 
 def make_inputs(settings: Settings) -> tuple[gr.File, gr.Textbox, gr.Number]:
-    """What every call about pictures takes: images, prompt and max_new_tokens."""
+    """Return hidden components for images, prompt and max_new_tokens."""
     return (
         gr.File(label="images", file_count="multiple", type="filepath", visible=False),
         gr.Textbox("", label="prompt", visible=False),
@@ -65,7 +68,7 @@ def make_inputs(settings: Settings) -> tuple[gr.File, gr.Textbox, gr.Number]:
 
 
 def make_max_new_tokens(settings: Settings) -> gr.Number:
-    """The longest answer of a call."""
+    """Return a hidden component for max_new_tokens."""
     return gr.Number(
         settings.max_new_tokens, label="max_new_tokens", precision=0, minimum=1, visible=False
     )
@@ -85,7 +88,7 @@ def add_answering(
 
 
 def add_chat(stream: Stream, settings: Settings) -> None:
-    """Add the endpoint that takes a whole conversation."""
+    """Add /chat, which takes a whole conversation."""
     gr.Button(visible=False).click(
         hide_from_agents(make_chat_endpoint(stream, settings)),
         [
@@ -103,13 +106,13 @@ def add_chat(stream: Stream, settings: Settings) -> None:
 
 
 def choose_crops(settings: Settings) -> int | None:
-    """The num_crops of every call: the one the app was started with."""
+    """Return num_crops for all calls, as configured at the app's start; None for "auto"."""
     return None if settings.num_crops == "auto" else settings.num_crops
 
 
 @contextmanager
-def told_to_programs() -> Generator[None, None, None]:
-    """Tell the caller what it can correct."""
+def convert_request_errors() -> Generator[None, None, None]:
+    """Re-raise a RequestError as the gr.Error that shows its message to the client."""
     try:
         yield
     except RequestError as error:
@@ -117,12 +120,12 @@ def told_to_programs() -> Generator[None, None, None]:
 
 
 def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Settings) -> Answering:
-    """Build the function behind an endpoint; its signature and docstring are its documentation."""
+    """Return a task's endpoint function; its signature and docstring are the API documentation."""
 
     def endpoint(
         images: list[str] | None, prompt: str = "", max_new_tokens: int = settings.max_new_tokens
     ) -> Generator[str, None, None]:
-        with told_to_programs():
+        with convert_request_errors():
             request = build_request(
                 task,
                 (),
@@ -145,13 +148,13 @@ def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Setti
         max_new_tokens: longest answer, in tokens
 
     Returns:
-        the answer so far, growing until it is whole
+        the answer so far, growing until it is complete
     """
     return endpoint
 
 
 def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> Answering:
-    """Build /ocr: the text of pictures, without the network's comments, in a format."""
+    """Return the function of /ocr: the text of pictures in a format, without comments."""
 
     def ocr(
         images: list[str] | None,
@@ -159,10 +162,10 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
         max_new_tokens: int = settings.max_new_tokens,
         output_format: OutputFormat = "text",
     ) -> Generator[str, None, None]:
-        # Text is asked for as ever; the other formats have their own words.
+        # "text" uses the task's default prompt; each other format has a preset with its own.
         if not (prompt or "").strip() and output_format != "text":
             prompt = find_preset(OCR, output_format).wording(engine.is_embedded)
-        with told_to_programs():
+        with convert_request_errors():
             request = build_request(
                 OCR,
                 (),
@@ -178,7 +181,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
                 else:
                     yield format_answer(step.text, output_format).text
 
-    ocr.__doc__ = f"""The text printed in pictures, without comments around it.
+    ocr.__doc__ = f"""Read the text printed in pictures, without comments around it.
 
     Args:
         images: one or more picture files, numbered from 1 in this order
@@ -188,14 +191,14 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
             JSON object of names and values, or CSV (a table's cells)
 
     Returns:
-        the text so far, growing until it is whole, and then brought to the format; an answer that
-        does not fit the format is given as it is, and nothing where the network read no text
+        the text so far, growing until it is complete, and then converted to the format; an answer
+        that does not fit the format is returned as it is, and empty if the model read no text
     """
     return ocr
 
 
 def make_chat_endpoint(stream: Stream, settings: Settings) -> Answering:
-    """Build /chat: a conversation of several turns."""
+    """Return the function of /chat: a conversation of several turns."""
 
     def chat(
         turns: list[dict[str, Any]],
@@ -211,18 +214,18 @@ def make_chat_endpoint(stream: Stream, settings: Settings) -> Answering:
             turns: the conversation, a list like [{"role": "user", "text": "What is this?",
                 "images": [1]}, {"role": "assistant", "text": "A circle."}, {"role": "user",
                 "text": "Which colour?"}]. role is user, assistant or system; images, on user turns
-                only, names pictures by their numbers. After an assistant's last turn, that answer
-                is gone on with.
-            images: the picture files, numbered from 1; the turns name each once, in this order
+                only, lists pictures by their numbers. If the last turn is an assistant's, that
+                answer is continued.
+            images: the picture files, numbered from 1; the turns list each once, in this order
             max_new_tokens: longest answer, in tokens
             temperature: 0 takes the likeliest words, up to 2 varies them
             top_p: the likeliest words that add up to this share are kept; 1 keeps all
             seed: equal seeds give equal answers; -1 takes another one each time
 
         Returns:
-            the answer so far, growing until it is whole; of one gone on with, what is new
+            the answer so far, growing until it is complete; of a continued one, only the new text
         """
-        with told_to_programs():
+        with convert_request_errors():
             conversation = read_turns(turns, images or [])
             sampling = Sampling(max_new_tokens, temperature, top_p, None if seed < 0 else seed)
         is_continued = conversation[-1].role == "assistant"
@@ -237,26 +240,26 @@ def make_chat_endpoint(stream: Stream, settings: Settings) -> Answering:
 def make_estimate_endpoint(
     engine: AnyEngine, settings: Settings
 ) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Build /estimate: what a request would take."""
+    """Return the function of /estimate: tokens, memory and time of a request."""
 
     def estimate(
         images: list[str] | None, prompt: str = "", max_new_tokens: int = settings.max_new_tokens
     ) -> dict[str, dict[str, Any]]:
-        """What a question about pictures would take, at each level of detail; nothing is answered.
+        """Estimate a question's tokens, memory and time at each level of detail, without answering.
 
         Args:
             images: picture files, in the order in which they would be sent
-            prompt: the question, which counts with its tokens
+            prompt: the question; its tokens are counted too
             max_new_tokens: longest answer, in tokens
 
         Returns:
             for fast, balanced, fine and auto: num_crops, the pictures (size in pixels, rows and
             columns of crops, tokens), prompt_tokens, image_tokens, max_new_tokens, context_length,
             room (tokens left free; below 0 it does not fit), cache_bytes, first_token_seconds and
-            most_seconds (null until the network has answered something), and problem (what to
-            change where it does not fit, else null)
+            most_seconds (null until the model has answered something), and problem (what to change
+            if it does not fit, else null)
         """
-        with told_to_programs():
+        with convert_request_errors():
             return describe_estimates(
                 find_engine(engine), images or [], prompt or "", Sampling(max_new_tokens)
             )

@@ -1,8 +1,8 @@
-"""What agents call by the Model Context Protocol: describe, ocr and compare, pictures by address.
+"""Tools of the Model Context Protocol: describe, ocr and compare, with pictures by address.
 
-Gradio makes tools of functions, but cannot hand them lists of files: so the endpoints that take
+Gradio turns functions into tools, but cannot pass them lists of files. So the endpoints that take
 files are hidden from agents, and these take web addresses and data: URLs, which are fetched and
-opened within the limits of an upload.
+opened within the limits of an upload. Knows nothing of the page's tabs.
 """
 
 import base64
@@ -23,20 +23,20 @@ from phi3v.tasks import Task, ready_names
 from phi3v.ui import words
 from phi3v.ui.notices import refusal
 
-MOST_PICTURES: Final = 16
-# A slow web site must not hold up the line of answers: the engine has its own.
+MAX_PICTURES: Final = 16
+# Tools download first, so they are queued apart: a slow web site must not block the engine's queue.
 AGENTS_QUEUE: Final = {"concurrency_id": "agents", "concurrency_limit": 4}
 
 
 def hide_from_agents(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep an endpoint that takes files from the list of tools, and its name free for one."""
+    """Remove an endpoint that takes files from the list of tools, and free its name for a tool."""
     endpoint.__name__ += "_files"
-    endpoint._mcp_type = "endpoint"  # type: ignore[attr-defined]  # Gradio lists those of "tool"
+    endpoint._mcp_type = "endpoint"  # type: ignore[attr-defined]  # Gradio lists only "tool"
     return endpoint
 
 
 def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> Callable[..., str]:
-    """Build a tool of an endpoint; its signature and docstring are all that an agent knows."""
+    """Return an endpoint as a tool; its signature and docstring are all that an agent sees."""
 
     def answer(images: list[str], *arguments: Any) -> str:
         try:
@@ -81,9 +81,12 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
 
 
 def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
-    """The pictures that addresses and data URLs name. Raises RequestError."""
-    if len(images) > MOST_PICTURES:
-        raise RequestError(words.too_many(len(images), MOST_PICTURES))
+    """Return the images at web addresses and in data URLs, at most MAX_PICTURES.
+
+    Raises RequestError for too many, and for one that cannot be fetched or opened.
+    """
+    if len(images) > MAX_PICTURES:
+        raise RequestError(words.too_many(len(images), MAX_PICTURES))
     return [
         open_data(image, words.picture_name(number), limit_bytes)
         if image.startswith("data:")
@@ -93,7 +96,7 @@ def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
 
 
 def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
-    """The picture in a data URL. Raises RequestError."""
+    """Return the image in a base64 data URL, up to limit_bytes decoded. Raises RequestError."""
     kind, _, content = url.partition(",")
     size = len(content) * 3 // 4
     if size > limit_bytes:

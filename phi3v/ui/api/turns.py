@@ -1,4 +1,4 @@
-"""A conversation as a program sends it: JSON turns that name pictures by number, checked."""
+"""Parses and validates conversations that API clients send as JSON. Knows nothing of gradio."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from phi3v.ui import words
 
 
 class SentTurn(BaseModel):
-    """One turn; images are numbers of the pictures that came with the call, from 1."""
+    """One turn as sent; images are numbers of the call's pictures, counted from 1."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,16 +24,16 @@ TURNS = TypeAdapter(list[SentTurn])
 
 
 def read_turns(sent: Any, images: Sequence[str]) -> tuple[Turn, ...]:
-    """The conversation in a list of turns, or in a text that holds one as JSON.
+    """Return the turns in a list of dicts or in JSON text, their numbers replaced by `images`.
 
-    Every picture belongs to one turn, and their numbers ascend from turn to turn: they are the
-    numbers by which the network knows them. Raises RequestError.
+    Each picture must be listed by exactly one turn, with numbers ascending from turn to turn: the
+    model numbers images in order of appearance. Raises RequestError.
     """
     try:
         turns = TURNS.validate_python(json.loads(sent) if isinstance(sent, str) else sent)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ", ".join(map(describe_place, problem["loc"])) or words.TURNS
+        place = ", ".join(map(describe_position, problem["loc"])) or words.TURNS
         raise RequestError(words.bad_turns(place, problem["msg"])) from error
     except ValueError as error:
         raise RequestError(words.bad_turns(words.TURNS, str(error))) from error
@@ -48,6 +48,6 @@ def read_turns(sent: Any, images: Sequence[str]) -> tuple[Turn, ...]:
     )
 
 
-def describe_place(part: int | str) -> str:
-    """Where in the turns something is: their positions count from 1, as people do."""
+def describe_position(part: int | str) -> str:
+    """Return one part of a position in the turns; indices are counted from 1."""
     return f"{part + 1}" if isinstance(part, int) else part

@@ -1,1 +1,1 @@
-"""Chat tabs: the conversation of one session about its pictures."""
+"""Chat tabs: one session's conversation about its images. Must not know the page around them."""

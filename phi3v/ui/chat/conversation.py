@@ -1,7 +1,7 @@
-"""What one tab of one user's page remembers, and how it looks in the chat.
+"""State of one user's conversation in one tab, and its form as messages of a chatbot.
 
-Values and functions only: a page keeps its Chat in a gr.State of its own session. Pictures are
-paths of files in the page's cache. Knows nothing of events and components.
+Values and functions only: the page holds the Chat in a gr.State of each session. Images are paths
+of files in the page's cache. Knows nothing of events and components.
 """
 
 import re
@@ -19,11 +19,12 @@ from phi3v.ui.i18n.languages import translate
 
 @dataclass(frozen=True)
 class Chat:
-    """The turns so far, and the ticket of the answer that is being written ("" if none is).
+    """The turns so far, and the ticket (a unique id) of the running answer, "" if there is none.
 
-    With is_continued the last turn is an answer that is being gone on with; can_continue says that the
-    last answer ended before its end. Without ends_loops it may repeat itself: it was ended for that
-    once, and its reader went on.
+    is_continued: the last turn is an answer that is being continued. can_continue: the last answer
+    was cut, stopped or ended as repetition. ends_loops is False once the user has continued an
+    answer that was ended as repetition: the continuation may repeat itself. figures is the last
+    answer's status line.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -31,14 +32,15 @@ class Chat:
     is_continued: bool = False
     can_continue: bool = False
     ends_loops: bool = True
+    figures: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What has been written so far under a ticket.
+    """The running answer so far, with its ticket.
 
-    It is kept apart from the Chat so that a stopped answer's last words, arriving late, can never
-    end up in a conversation that has been cleared or has gone on.
+    Separate from the Chat, so that the last words of a stopped answer, if they arrive late, cannot
+    get into a conversation that has been cleared or continued since.
     """
 
     ticket: str = ""
@@ -50,12 +52,12 @@ class Answer:
 
 
 def pictures_of(turns: Iterable[Turn]) -> tuple[str, ...]:
-    """All pictures of a conversation in the order of their numbers."""
+    """Return all images of a conversation in the order of their numbers."""
     return tuple(str(image) for turn in turns for image in turn.images)
 
 
 def keep_shown(turns: Sequence[Turn], shown: Sequence[str]) -> tuple[Turn, ...]:
-    """Take out of a conversation what its user has removed from the pictures shown."""
+    """Return the turns without images that the user has removed from the gallery."""
     left = Counter(shown)
     kept = []
     for turn in turns:
@@ -69,7 +71,7 @@ def keep_shown(turns: Sequence[Turn], shown: Sequence[str]) -> tuple[Turn, ...]:
 
 
 def pick_new(turns: Sequence[Turn], shown: Sequence[str]) -> tuple[str, ...]:
-    """The shown pictures that no turn has asked about yet; one shown twice counts twice."""
+    """Return the images in the gallery that belong to no turn yet; duplicates count separately."""
     asked = Counter(pictures_of(turns))
     new = []
     for picture in shown:
@@ -81,7 +83,10 @@ def pick_new(turns: Sequence[Turn], shown: Sequence[str]) -> tuple[str, ...]:
 
 
 def ask(task: Task, chat: Chat, shown: Sequence[str], question: str) -> Chat:
-    """Put the next question, with the pictures added since the last. Raises RequestError."""
+    """Return the chat with the next question, about the images added since the last one.
+
+    Raises RequestError during an answer, and for a question that the task does not accept.
+    """
     if chat.ticket:
         raise RequestError(words.BUSY)
     turns = keep_shown(chat.turns, shown)
@@ -90,7 +95,11 @@ def ask(task: Task, chat: Chat, shown: Sequence[str], question: str) -> Chat:
 
 
 def ask_again(task: Task, chat: Chat, shown: Sequence[str]) -> Chat:
-    """Drop the last answer and ask its question about the pictures shown. Raises RequestError."""
+    """Return the chat with the last answer dropped and its question asked again.
+
+    The question is about the images in the gallery. Raises RequestError during an answer, and if
+    there is none yet.
+    """
     if chat.ticket:
         raise RequestError(words.BUSY)
     if not chat.turns:
@@ -100,7 +109,10 @@ def ask_again(task: Task, chat: Chat, shown: Sequence[str]) -> Chat:
 
 
 def continue_answer(chat: Chat) -> Chat:
-    """Let the last answer go on where it ended. Raises RequestError."""
+    """Return the chat with its last answer to be continued where it ended.
+
+    Raises RequestError during an answer, and if the last one ended by itself.
+    """
     if chat.ticket:
         raise RequestError(words.BUSY)
     if not chat.can_continue:
@@ -109,21 +121,22 @@ def continue_answer(chat: Chat) -> Chat:
 
 
 def settle(chat: Chat, answer: Answer) -> Chat:
-    """Put an answer, whole or stopped, to its question; without a word of it, drop the question.
+    """Return the chat with a complete or stopped answer added; no answer is running after it.
 
-    What goes on is put behind the answer that is there.
+    A continuation is appended to the last answer. A question whose answer was stopped before its
+    first word, or whose ticket is not the answer's, is dropped.
     """
-    is_its = answer.ticket == chat.ticket
-    text = answer.text if is_its else ""
-    ended = is_its and answer.is_complete and answer.finish_reason not in ("length", "loop")
-    ends_loops = chat.ends_loops and not (is_its and answer.finish_reason == "loop")
+    is_current = answer.ticket == chat.ticket
+    text = answer.text if is_current else ""
+    ended = is_current and answer.is_complete and answer.finish_reason not in ("length", "loop")
+    ends_loops = chat.ends_loops and not (is_current and answer.finish_reason == "loop")
     if chat.is_continued:
         last = chat.turns[-1]
         ids = (*last.token_ids, *answer.token_ids) if last.token_ids and text else ()
         whole = Turn("assistant", last.text + text, token_ids=ids) if text else last
         turns = (*chat.turns[:-1], whole)
         return Chat(turns, can_continue=not ended, ends_loops=ends_loops)
-    if text or (is_its and answer.is_complete):
+    if text or (is_current and answer.is_complete):
         turn = Turn("assistant", text, token_ids=answer.token_ids)
         can_continue = bool(text) and not ended
         return Chat((*chat.turns, turn), can_continue=can_continue, ends_loops=ends_loops)
@@ -131,17 +144,18 @@ def settle(chat: Chat, answer: Answer) -> Chat:
 
 
 def new_ticket() -> str:
-    """A mark that no other answer has."""
+    """Return a unique id for an answer."""
     return uuid4().hex
 
 
 def to_messages(
     turns: Sequence[Turn], is_verbatim: bool, is_whole: bool = True
 ) -> list[dict[str, str]]:
-    """Turn a conversation into a chatbot's messages, pictures named by their numbers.
+    """Return a conversation as a chatbot's messages, with the names of its images.
 
-    What a user typed is shown as typed, and so is a verbatim answer, without the comment around it.
-    While the last answer is being written (is_whole False) what may yet be a comment is held back.
+    HTML is escaped in questions and in verbatim answers, from which comments are stripped too.
+    While the last answer is running (is_whole False), text that may yet turn out to be a comment is
+    held back.
     """
     messages = []
     number = 0
@@ -150,7 +164,7 @@ def to_messages(
         if turn.role == "assistant" and is_verbatim:
             content = clean_answer(content, is_whole or turn is not turns[-1])
         if turn.role == "user" or is_verbatim:
-            content = disarm_html(content)
+            content = escape_html(content)
         if turn.images:
             content = f"{name_pictures(number, len(turn.images))}\n{content}"
             number += len(turn.images)
@@ -159,19 +173,19 @@ def to_messages(
 
 
 def name_pictures(before: int, count: int) -> str:
-    """The names of a question's pictures, before of which others came; "" without any."""
+    """Return the names of `count` images that follow `before` others; "" for none."""
     return ", ".join(translate(words.picture_name(before + i)) for i in range(1, count + 1))
 
 
-def disarm_html(text: str) -> str:
-    """Let a chatbot show tags and entities as the letters they are.
+def escape_html(text: str) -> str:
+    """Escape tags and entities, so that a chatbot shows them as text.
 
-    Only those: the chatbot's button copies what stands here, so a lone `<` or `&` stays itself.
+    A lone `<` or `&` is not escaped, because the chatbot's copy button copies this text verbatim.
     """
     text = re.sub(r"&(?=#?\w+;)", "&amp;", text)
     return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)
 
 
 def to_gallery(pictures: Sequence[object]) -> list[tuple[object, str]]:
-    """Number pictures for a gallery."""
+    """Return images as a gallery's value, captioned with their numbers."""
     return [(picture, translate(words.picture_name(i))) for i, picture in enumerate(pictures, 1)]

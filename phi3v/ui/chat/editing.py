@@ -1,4 +1,7 @@
-"""An earlier question changed in the chat: the conversation goes on from there."""
+"""Edits an earlier question of the chat: the conversation continues from there.
+
+Values only: knows nothing of events and components.
+"""
 
 import re
 from collections.abc import Sequence
@@ -11,11 +14,11 @@ from phi3v.ui.chat.conversation import Chat, ask, keep_shown, name_pictures, pic
 
 
 def ask_edited(task: Task, chat: Chat, shown: Sequence[str], index: int, content: str) -> Chat:
-    """Ask a question of the chat anew as it was edited; what followed it is dropped.
+    """Return the chat with the question at `index` edited and asked again, later turns dropped.
 
-    It is asked about the pictures it had. Those that came later stay on the page, for the next
-    question; the last question takes those added since too, as when it is tried again. Raises
-    RequestError.
+    The question keeps its images. Images of later turns stay on the page for the next question; the
+    last question also gets images added since, as on retry. Raises RequestError during an answer,
+    for a turn that is no question, and as `ask` does.
     """
     if chat.ticket:
         raise RequestError(words.BUSY)
@@ -29,15 +32,15 @@ def ask_edited(task: Task, chat: Chat, shown: Sequence[str], index: int, content
 
 
 def read_question(chat: Chat, index: int, content: str) -> str:
-    """The question in a message that was edited as the chatbot shows it: see to_messages."""
+    """Return the question in an edited message of the chatbot: the inverse of to_messages."""
     before = len(pictures_of(chat.turns[:index]))
     names = name_pictures(before, len(chat.turns[index].images))
     if names and content.startswith(names):
         content = content.removeprefix(names)
-    return arm_html(content).strip()
+    return unescape_html(content).strip()
 
 
-def arm_html(text: str) -> str:
-    """Undo disarm_html."""
+def unescape_html(text: str) -> str:
+    """Return text as it was before escape_html."""
     text = re.sub(r"&lt;(?=[a-zA-Z/!?])", "<", text)
     return re.sub(r"&amp;(?=#?\w+;)", "&", text)

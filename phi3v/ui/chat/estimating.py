@@ -1,4 +1,7 @@
-"""What a request would take, before it is sent: for programs, and in words for the page."""
+"""Estimates a request before it is sent: as plain values for the API, as text for the page.
+
+The numbers come from phi3v.conversation.estimate; this module only shows them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,16 +28,16 @@ from phi3v.ui import words
 from phi3v.ui.chat.conversation import Chat, keep_shown, pick_new, pictures_of
 from phi3v.ui.chat.layout import Tab
 from phi3v.ui.i18n.languages import translate
-from phi3v.ui.wiring import AT_ONCE, Shown, choose_crops, files_of
+from phi3v.ui.wiring import UNQUEUED, Shown, choose_crops, files_of
 
-# Pixels of a picture's longer side on which the crops are drawn.
+# Longer side, in pixels, of the copy on which crops are drawn.
 THUMBNAIL = 480
-# A dark line with light edges shows on any picture.
+# A dark line with light edges is visible on any image.
 LINES = (("white", 4), ("black", 2))
 
 
 def find_engine(engine: object) -> SizedEngine | None:
-    """The loaded engine, whose sizes and pace are known; None while there is none."""
+    """Return the loaded engine if its sizes and speed are known; None while it is loading."""
     found = engine.engine if isinstance(engine, LoadingEngine) else engine
     return found if isinstance(found, SizedEngine) else None
 
@@ -42,7 +45,10 @@ def find_engine(engine: object) -> SizedEngine | None:
 def describe_estimates(
     engine: SizedEngine | None, images: Sequence[str], question: str, sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
-    """The estimate at each level of detail as plain values. Raises RequestError."""
+    """Return the estimate at each level of detail as JSON values.
+
+    Raises RequestError while the engine is loading, and for images that cannot be opened.
+    """
     if engine is None:
         raise RequestError(words.NO_ESTIMATE)
     request = Request((Turn("user", question, tuple(images)),), sampling)
@@ -53,12 +59,12 @@ def describe_estimates(
 
 
 def connect_estimate(engine: StreamingEngine | LoadingEngine, task: Task, tab: Tab) -> None:
-    """Keep the estimate below the pictures true, whatever changes it."""
+    """Update the estimate below the images on every change of its inputs."""
     max_new_tokens, *_, num_crops = tab.sampling
-    # Gradio takes away what a validator said below a box with the first reply to any event that
-    # reads the box, and a click on Ask is a blur, too. So the question is read from a copy, which
-    # the browser makes by itself.
-    left = tab.question.blur(None, tab.question, tab.typed, js="(text) => text", **AT_ONCE)
+    # Gradio removes a validator's message below a box with the first response to any event that has
+    # the box among its inputs, and a click on Ask is a blur too. So the question is read from a
+    # copy, which the browser makes without the server.
+    left = tab.question.blur(None, tab.question, tab.typed, js="(text) => text", **UNQUEUED)
     inputs = [tab.chat, tab.pictures, tab.typed, max_new_tokens, num_crops, tab.shows_crops]
     outputs = [tab.estimate, tab.shows_crops, tab.crops]
     show = partial(show_estimate, engine, task)
@@ -67,7 +73,7 @@ def connect_estimate(engine: StreamingEngine | LoadingEngine, task: Task, tab: T
         for component in (tab.pictures, tab.chat, max_new_tokens, num_crops, tab.shows_crops)
     ]
     for listen in (partial(gr.on, changes), left.then):
-        listen(show, inputs, outputs, **AT_ONCE)
+        listen(show, inputs, outputs, **UNQUEUED)
 
 
 def show_estimate(
@@ -80,12 +86,12 @@ def show_estimate(
     num_crops: str,
     shows_crops: bool,
 ) -> tuple[Any, ...]:
-    """The line of figures, the switch for the crops, and the crops where they are wanted."""
+    """Return the estimate's text, the checkbox for the crops, and the crops if it is checked."""
     known = find_engine(engine)
     if known is None or not shown:
         return "", gr.Checkbox(visible=False), gr.Gallery(visible=False)
     try:
-        request = foresee(task, chat, files_of(shown), question, max_new_tokens, num_crops)
+        request = preview_request(task, chat, files_of(shown), question, max_new_tokens, num_crops)
         estimate = estimate_request(request, known)
     except RequestError as error:
         text = translate(words.does_not_fit(error.text))
@@ -104,10 +110,10 @@ def show_estimate(
     return describe_estimate(estimate), gr.Checkbox(visible=True), crops
 
 
-def foresee(
+def preview_request(
     task: Task, chat: Chat, files: list[str], question: str, max_new_tokens: int, num_crops: str
 ) -> Request:
-    """The request that the next question would become."""
+    """Return the request that the next question would send; the current one during an answer."""
     turns = keep_shown(chat.turns, files)
     if not chat.ticket:
         new = Turn("user", question.strip() or task.default_prompt, pick_new(turns, files))
@@ -116,7 +122,7 @@ def foresee(
 
 
 def describe_estimate(estimate: Estimate) -> str:
-    """An estimate in words: a line for each picture, one for the whole, and a warning."""
+    """Return an estimate as text: a line for each image, one for the total, and any problem."""
     lines = [describe_picture(*pair) for pair in enumerate(estimate.pictures, 1)]
     room, context = max(0, estimate.room), estimate.context_length
     first, most = estimate.first_token_seconds, estimate.most_seconds
@@ -131,16 +137,16 @@ def describe_estimate(estimate: Estimate) -> str:
 
 
 def describe_picture(number: int, picture: PictureEstimate) -> str:
-    """What one picture takes."""
+    """Return the line for one image: its pixels, crops and tokens."""
     size, grid = (picture.width, picture.height), (picture.rows, picture.columns)
     return translate(words.picture_takes(number, size, grid, picture.tokens))
 
 
 def draw_crops(image: Image.Image, num_crops: int) -> Image.Image:
-    """A small copy of a picture with the edges of its crops on it.
+    """Return a small copy of an image with the edges of its crops drawn on it.
 
-    The crops are cut from the picture as it is enlarged or reduced to fit them, centred on white
-    along its shorter side; so the first and last may reach over its edges.
+    Crops are cut from the image after it was resized to fit them and centred on white along its
+    shorter side; so the first and last may extend over its edges.
     """
     fitted = fit_within_crops(*image.size, num_crops)
     small = image.copy()

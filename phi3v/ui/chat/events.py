@@ -1,6 +1,6 @@
-"""What happens in a tab: a question is asked, answered, stopped, edited, tried again.
+"""Events of a chat tab: ask, answer, stop, edit, retry, continue, clear.
 
-Every event works on the values of the user who caused it, and on nothing else.
+Every handler works on the values of its own user's session only.
 """
 
 from collections.abc import Callable, Generator
@@ -31,9 +31,10 @@ from phi3v.ui.chat.layout import Tab, set_buttons
 from phi3v.ui.chat.pictures import connect_pictures, follow_pictures_after
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.notices import refusal, warn
+from phi3v.ui.stopping import ANSWERS
 from phi3v.ui.wiring import (
-    AT_ONCE,
     QUIET,
+    UNQUEUED,
     Shown,
     choose_sampling,
     engine_queue,
@@ -44,48 +45,46 @@ from phi3v.ui.wiring import (
 def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     """Attach a tab's events to its components."""
     connect_pictures(task, tab, settings)
-    begun = [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
+    begun = begun_after(tab)
     asked = [tab.chat, tab.pictures, tab.question]
     begin = partial(begin_answer, task)
     # A refusal by the server (its queue is full) must not cover the conversation.
     quiet = QUIET | {"show_progress_on": [tab.figures]}
     asking = quiet | {"validator": partial(check_question, task)}
     load = tab.examples.click(
-        partial(load_example, task), [tab.examples, tab.chat], [tab.pictures, *begun], **AT_ONCE
+        partial(load_example, task), [tab.examples, tab.chat], [tab.pictures, *begun], **UNQUEUED
     )
     follow_pictures_after(load, task, tab)
     edit = tab.chatbot.edit(make_edit(task), asked, begun, **quiet)
-    # The chatbot has put the edited text into its place already.
-    edit.failure(partial(show_chat, task), tab.chat, tab.chatbot, **AT_ONCE)
-    answers = [
+    # The chatbot already shows the edited text; a refused edit has to be undone.
+    edit.failure(partial(show_chat, task), tab.chat, tab.chatbot, **UNQUEUED)
+    retry = partial(begin_again, task), asked, begun
+    for event in (
+        gr.on([tab.ask.click, tab.question.submit], begin, asked, begun, **asking),
+        tab.retry.click(*retry, validator=partial(check_retry, task), **quiet),
+        load.success(begin, asked, begun, **asking),
+        tab.continue_button.click(
+            partial(begin_more, task), asked, begun, validator=check_continue, **quiet
+        ),
+        edit,
+    ):
         follow_with_answer(event, task, tab, stream, settings)
-        for event in (
-            gr.on([tab.ask.click, tab.question.submit], begin, asked, begun, **asking),
-            tab.retry.click(
-                partial(begin_again, task),
-                asked,
-                begun,
-                validator=partial(check_retry, task),
-                **quiet,
-            ),
-            load.success(begin, asked, begun, **asking),
-            tab.continue_button.click(
-                partial(begin_more, task), asked, begun, validator=check_continue, **quiet
-            ),
-            edit,
-        )
-    ]
-    tab.stop.click(None, cancels=answers)
-    # A click's events run in the order of their definition: the answer is cancelled first, and
-    # cannot write into what has been cleared.
+    ended = [tab.chat, tab.answer, tab.question], begun_after(tab)
+    tab.stop.click(partial(stop_answer, task), *ended, **UNQUEUED)
     for is_cleared in (tab.clear.click, tab.chatbot.clear):
-        is_cleared(None, cancels=answers)
-        cleared = is_cleared(clear, None, [tab.pictures, *begun], **AT_ONCE)
+        cleared = is_cleared(clear, tab.chat, [tab.pictures, *begun], **UNQUEUED)
         follow_pictures_after(cleared, task, tab)
 
 
-def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream, settings: Settings) -> Any:
-    """Let an answer follow an event that asked; return the event that can be cancelled."""
+def begun_after(tab: Tab) -> list[Any]:
+    """Return the components that change when an answer begins or ends."""
+    return [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
+
+
+def follow_with_answer(
+    event: Any, task: Task, tab: Tab, stream: Stream, settings: Settings
+) -> None:
+    """Run the answer after an event that asked, and settle the conversation when it ends."""
     answer = event.success(
         partial(give_answer, task, stream),
         [tab.chat, *tab.sampling],
@@ -95,17 +94,13 @@ def follow_with_answer(event: Any, task: Task, tab: Tab, stream: Stream, setting
         api_visibility="private",
         **engine_queue(settings),
     )
-    answer.then(
-        partial(end_answer, task),
-        [tab.chat, tab.answer, tab.question],
-        [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons],
-        **AT_ONCE,
-    )
-    return answer
+    ended = [tab.chat, tab.answer, tab.question], begun_after(tab)
+    answer.then(partial(end_answer, task), *ended, **UNQUEUED)
+    answer.failure(partial(refuse_answer, task), *ended, **UNQUEUED)
 
 
 def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any]:
-    """Say below the question what is missing before it can be answered."""
+    """Validate a question; what is missing is shown below it."""
     try:
         ask(task, chat, files_of(shown), question)
     except RequestError as error:
@@ -114,7 +109,7 @@ def check_question(task: Task, chat: Chat, shown: Shown, question: str) -> list[
 
 
 def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any]:
-    """Say below the question why the last one cannot be asked again."""
+    """Validate a retry; why it is impossible is shown below the question."""
     try:
         ask_again(task, chat, files_of(shown))
     except RequestError as error:
@@ -123,7 +118,7 @@ def check_retry(task: Task, chat: Chat, shown: Shown, question: str) -> list[Any
 
 
 def check_continue(chat: Chat, shown: Shown, question: str) -> list[Any]:
-    """Say below the question why the last answer cannot go on."""
+    """Validate a continuation; why it is impossible is shown below the question."""
     try:
         continue_answer(chat)
     except RequestError as error:
@@ -132,28 +127,28 @@ def check_continue(chat: Chat, shown: Shown, question: str) -> list[Any]:
 
 
 def show_below_question(problem: str) -> list[Any]:
-    """What a validator of (chat, pictures, question) returns; no problem lets the event happen."""
+    """Return verdicts for the inputs chat, pictures, question; "" lets the event run."""
     fine = gr.validate(True, "")
     return [fine, fine, gr.validate(not problem, translate(problem))]
 
 
 def begin_answer(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
-    """Take a question into the conversation."""
+    """Add a question to the conversation."""
     return show_begun(task, ask(task, chat, files_of(shown), question))
 
 
 def begin_again(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
-    """Ask the last question once more; what has been typed since stays."""
+    """Ask the last question again; text typed since stays in its box."""
     return show_begun(task, ask_again(task, chat, files_of(shown)), gr.skip())
 
 
 def begin_more(task: Task, chat: Chat, shown: Shown, question: str) -> tuple[Any, ...]:
-    """Let the last answer go on; what has been typed since stays."""
+    """Continue the last answer; text typed since stays in its box."""
     return show_begun(task, continue_answer(chat), gr.skip())
 
 
 def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
-    """What asks an edited question; gradio reads from its annotations that it wants the edit."""
+    """Return the handler of an edit; Gradio passes EditData because of the annotation."""
 
     def begin_edited(
         event: gr.EditData, chat: Chat, shown: Shown, question: str
@@ -168,21 +163,22 @@ def make_edit(task: Task) -> Callable[..., tuple[Any, ...]]:
 
 
 def show_chat(task: Task, chat: Chat) -> list[dict[str, str]]:
-    """The conversation as it is."""
+    """Return the conversation as messages."""
     return to_messages(chat.turns, task.is_verbatim)
 
 
 def load_example(task: Task, index: int, chat: Chat) -> tuple[Any, ...]:
-    """Start a new conversation with an example's pictures and question in their boxes."""
+    """Start a new conversation with an example's images and question, not yet asked."""
     if chat.ticket:  # asking will be refused, with the reason
         return tuple(gr.skip() for _ in range(9))
     example = task.examples[index]
-    _, chat, messages, _, figures, *buttons = clear()
+    _, chat, messages, _, figures, *buttons = clear(chat)
     return to_gallery(example.paths), chat, messages, example.question, figures, *buttons
 
 
 def show_begun(task: Task, chat: Chat, question: Any = "") -> tuple[Any, ...]:
-    """The values of chat, chatbot, question, figures and buttons while an answer is awaited."""
+    """Return the values of chat, chatbot, question, figures and buttons before the first word."""
+    ANSWERS.begin(chat.ticket)
     messages = to_messages(chat.turns, task.is_verbatim)
     waiting = translate(words.WAITING)
     return chat, messages, question, waiting, *set_buttons(is_answering=True)
@@ -198,8 +194,9 @@ def give_answer(
     seed: int | None,
     num_crops: str,
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Write the answer to the last question; on an error say it, and leave the rest to the end."""
+    """Yield the answer to the last question; errors become warnings, and end_answer runs next."""
     answer = Answer(chat.ticket)
+    ANSWERS.start(chat.ticket)
     try:
         request = Request(
             chat.turns,
@@ -210,7 +207,9 @@ def give_answer(
         shown = None
         with closing(follow_answer(stream, request)) as steps:
             for step in steps:
-                if step == shown:  # a sign of life: it can be stopped here
+                if ANSWERS.is_stopped(chat.ticket):
+                    return
+                if step == shown:  # a heartbeat: the page can leave here
                     yield gr.skip(), gr.skip(), gr.skip()
                     continue
                 shown = step
@@ -229,16 +228,18 @@ def give_answer(
     else:
         answer = replace(answer, is_complete=True)
         yield answer, show_answer(task, chat, answer.text), answer.figures
+    finally:
+        ANSWERS.end(chat.ticket)
 
 
 def add_note(figures: str, reason: FinishReason | None) -> str:
-    """The figures of an answer, and below them what can be done where it did not end by itself."""
+    """Return an answer's status line, with a note below it if it did not end by itself."""
     note = words.END_NOTES.get(reason or "", "")
     return f"{figures}\n\n{translate(note)}" if note else figures
 
 
 def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
-    """The conversation with what has been written of its answer."""
+    """Return the conversation as messages, with the answer so far."""
     if chat.is_continued:
         *earlier, last = chat.turns
         whole = replace(last, text=last.text + text)
@@ -248,26 +249,42 @@ def show_answer(task: Task, chat: Chat, text: str) -> list[dict[str, str]]:
 
 
 def end_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
-    """Put an answer, whole or stopped, into its conversation, and make the tab ready again.
+    """Add an answer, complete or stopped, to its conversation, and enable the buttons again.
 
-    A question that got no word of an answer goes back into its box. What has been typed since is
-    not written back: more may be typed while this runs.
+    A question without any answer text goes back into its box. Otherwise the box is skipped, not
+    written with its own value: the user may be typing while this runs.
     """
-    if not chat.ticket:  # cleared meanwhile, or never begun
+    if ANSWERS.is_running(chat.ticket):  # an earlier answer has ended
         return tuple(gr.skip() for _ in range(8))
+    if not chat.ticket:  # stopped or cleared before: undo what the answer wrote since
+        buttons = set_buttons(is_answering=False, can_continue=chat.can_continue)
+        return chat, show_chat(task, chat), gr.skip(), chat.figures, *buttons
     settled = settle(chat, answer)
     messages = to_messages(settled.turns, task.is_verbatim)
     if len(settled.turns) < len(chat.turns):
         asked = chat.turns[-1].text
         back = gr.skip() if question or asked == task.default_prompt else asked
-        unanswered = translate(words.UNANSWERED)
-        return settled, messages, back, unanswered, *set_buttons(is_answering=False)
+        settled = replace(settled, figures=translate(words.UNANSWERED))
+        return settled, messages, back, settled.figures, *set_buttons(is_answering=False)
     stopped = f"{answer.figures} · {translate(words.REASONS['stopped'])}"
-    figures = answer.figures if answer.is_complete else stopped
+    settled = replace(settled, figures=answer.figures if answer.is_complete else stopped)
     buttons = set_buttons(is_answering=False, can_continue=settled.can_continue)
-    return settled, messages, gr.skip(), figures, *buttons
+    return settled, messages, gr.skip(), settled.figures, *buttons
 
 
-def clear() -> tuple[Any, ...]:
-    """Forget the pictures and the conversation."""
+def stop_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
+    """Stop the running answer and settle the conversation with what there is of it."""
+    ANSWERS.stop(chat.ticket)
+    return end_answer(task, chat, answer, question)
+
+
+def refuse_answer(task: Task, chat: Chat, answer: Answer, question: str) -> tuple[Any, ...]:
+    """Settle the conversation after the server refused to start the answer."""
+    ANSWERS.end_unstarted(chat.ticket)
+    return end_answer(task, chat, answer, question)
+
+
+def clear(chat: Chat) -> tuple[Any, ...]:
+    """Stop the running answer, and empty the pictures and the conversation."""
+    ANSWERS.stop(chat.ticket)
     return None, Chat(), [], "", "", *set_buttons(is_answering=False)

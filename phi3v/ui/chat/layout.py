@@ -1,4 +1,4 @@
-"""What a tab of the page consists of, and where it stands; nothing happens here."""
+"""The components of a chat tab and their layout; events are in phi3v.ui.chat.events."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,11 @@ CSS = """
 .note p, .figures p { font-size: var(--text-sm); }
 .figures { min-height: 1.6em; }
 .reading-progress progress { width: 100%; accent-color: var(--color-accent); }
-/* A gallery of a fixed height cuts off the row of its sources. */
+/* Without this a gallery of fixed height cuts off the row of its sources. */
 .pictures:has(> .source-selection) { display: flex; flex-direction: column; }
 .pictures > .upload-wrapper, .pictures > .upload-wrapper ~ .wrap { flex: 1; min-height: 0; }
 .pictures > .hidden-upload-input ~ .wrap { flex: 1; min-height: 0; }
-/* Their labels would lie on the first picture, and on what is seen in the comparison. */
+/* Their labels would cover the first picture, and parts of the comparison. */
 .pictures .grid-container, .crops .grid-container { margin-top: var(--size-6); }
 .block.slider, .block.changes { display: flex; flex-direction: column; }
 .block.slider > label.float, .block.changes > label.float {
@@ -32,22 +32,22 @@ CSS = """
 .block.slider > :last-child, .block.changes > .image-container { flex: 1; min-height: 0; }
 /* As large as on the slider above it. */
 .block.changes .image-frame img { width: 100%; height: 100%; object-fit: contain; }
-/* The file input inside a button would be a control inside a control. */
+/* A file input inside a button is a nested control, which accessibility rules forbid. */
 .pictures button input[type="file"] { display: none; }
-/* Four buttons in a row of a telephone. */
+/* Fits four buttons into a row on a phone. */
 @media (max-width: 480px) {
   .row > button.md { font-size: var(--text-sm); padding-inline: var(--size-1); }
 }
 /* The accent's usual shade is too faint for text on white. */
 button[role="tab"].selected { color: var(--primary-700); }
 .dark button[role="tab"].selected { color: var(--primary-400); }
-/* It offers to record videos, which no task takes. */
+/* The button that records videos, which no task accepts. */
 .pictures [aria-label="Record video from camera"], .pictures [aria-label="common.video"] {
   display: none;
 }
 """
-# Gradio puts its upload button into a second button that does nothing: for the keyboard and for
-# screen readers that one is a mere group around it.
+# Gradio nests its upload button in a second button that does nothing. The script makes the outer
+# one a group, so that the keyboard skips it and screen readers do not announce it as a button.
 HEAD = """
 <script>
 new MutationObserver(() => {
@@ -62,7 +62,10 @@ new MutationObserver(() => {
 
 @dataclass(frozen=True)
 class Tab:
-    """The components of one tab. chat and answer are each user's own, kept by the session."""
+    """The components of one tab. chat and answer are session state, separate for each user.
+
+    typed is an invisible copy of question, see phi3v.ui.chat.estimating.
+    """
 
     chat: gr.State
     answer: gr.State
@@ -89,12 +92,12 @@ class Tab:
 
     @property
     def buttons(self) -> tuple[gr.Button, ...]:
-        """Those whose use depends on whether an answer is being written; see set_buttons."""
+        """The buttons that set_buttons updates when an answer begins and ends."""
         return self.ask, self.stop, self.retry, self.continue_button
 
 
 def set_buttons(is_answering: bool, can_continue: bool = False) -> tuple[gr.Button, ...]:
-    """Switch a tab's buttons to what can be done now."""
+    """Return updates for Tab.buttons, by whether an answer is running or can be continued."""
     return (
         gr.Button(interactive=not is_answering),
         gr.Button(interactive=is_answering, variant="stop" if is_answering else "secondary"),
@@ -104,7 +107,7 @@ def set_buttons(is_answering: bool, can_continue: bool = False) -> tuple[gr.Butt
 
 
 def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
-    """Place a task's components: pictures left, conversation right, examples below."""
+    """Create a task's components: images left, conversation right, examples below."""
     with gr.Tab(title or task.title, id=task.name):
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
@@ -132,7 +135,7 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
 
 
 def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
-    """The conversation and the line of figures below it."""
+    """Create the conversation and the status line below it."""
     chatbot = gr.Chatbot(
         label=words.CHAT,
         height=360,
@@ -147,7 +150,7 @@ def lay_out_chat(task: Task) -> tuple[gr.Chatbot, gr.Markdown]:
 
 
 def lay_out_buttons() -> tuple[gr.Button, ...]:
-    """Ask, Stop, Retry, Clear, and Continue, which is there while it has something to do."""
+    """Create Ask, Stop, Retry, Clear, and Continue, which is visible after a cut answer."""
     small: dict[str, Any] = {"size": "md", "min_width": 60}
     with gr.Row():
         return (
@@ -160,7 +163,7 @@ def lay_out_buttons() -> tuple[gr.Button, ...]:
 
 
 def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
-    """The pictures of a conversation, and the ways to add some."""
+    """Create the gallery of a conversation, its move buttons, and the box for a web address."""
     pictures = gr.Gallery(
         label=words.PICTURES,
         interactive=True,
@@ -181,7 +184,7 @@ def lay_out_pictures() -> tuple[gr.Gallery, Order, gr.Textbox]:
 
 
 def lay_out_estimate() -> tuple[gr.Textbox, gr.Markdown, gr.Checkbox, gr.Gallery]:
-    """A copy of the question, what it would take, and the crops if one wants to see them."""
+    """Create the copy of the question, the estimate, the checkbox for crops, and the crops."""
     typed = gr.Textbox("", visible=False)
     estimate = gr.Markdown(elem_classes=["note", "estimate"])
     shows_crops = gr.Checkbox(label=words.SHOW_CROPS, visible=False)
@@ -199,7 +202,7 @@ def lay_out_estimate() -> tuple[gr.Textbox, gr.Markdown, gr.Checkbox, gr.Gallery
 
 
 def lay_out_presets(task: Task) -> gr.Dropdown:
-    """Ready questions; one that is chosen stands in the question's box, where it can be changed."""
+    """Create the menu of ready questions; a chosen one fills the question's box, to be edited."""
     presets = presets_of(task)
     return gr.Dropdown(
         [(preset.title, preset.name) for preset in presets],
@@ -211,7 +214,7 @@ def lay_out_presets(task: Task) -> gr.Dropdown:
 
 
 def lay_out_examples(task: Task) -> gr.Dataset:
-    """Pictures with a question that is asked on a click."""
+    """Create the examples: images with a question, asked on a click."""
     return gr.Dataset(
         label=words.EXAMPLES,
         components=[gr.Gallery(render=False), gr.Textbox(render=False)],
@@ -222,7 +225,7 @@ def lay_out_examples(task: Task) -> gr.Dataset:
 
 
 def lay_out_sampling(settings: Settings) -> tuple[gr.Component, ...]:
-    """How an answer is generated: max_new_tokens, temperature, top_p, seed, num_crops."""
+    """Create the inputs max_new_tokens, temperature, top_p, seed and num_crops, in this order."""
     num_crops = gr.Radio(
         name_details(settings.num_crops),
         value=str(settings.num_crops),

@@ -1,7 +1,7 @@
-"""The order of a conversation's pictures: what is shown second is "image 2", in every question.
+"""Order of a conversation's images: the second in the gallery is "image 2" in every question.
 
-Pictures that were asked about keep their numbers, because questions and answers name them; those
-added since can be moved. A removed one leaves the conversation, and the page says so.
+Images that were asked about keep their numbers, because questions and answers refer to them; those
+added since can be moved. A removed one also leaves the conversation, and a note says so.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from phi3v.ui.chat.conversation import (
 )
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.notices import inform, warn
-from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, files_of
+from phi3v.ui.wiring import QUIET, UNQUEUED, Shown, files_of
 
 
 @dataclass(frozen=True)
 class Order:
-    """The buttons that move a picture, and which one: its place from 0, None before a click."""
+    """The buttons that move an image, and the selected index (from 0), None before a click."""
 
     selected: gr.State
     earlier: gr.Button
@@ -38,7 +38,7 @@ class Order:
 
 
 def lay_out_order() -> Order:
-    """Place the buttons below the pictures."""
+    """Create the buttons below the images."""
     selected = gr.State(None)
     with gr.Row():
         earlier, later = set_movers(None, 0)
@@ -46,7 +46,7 @@ def lay_out_order() -> Order:
 
 
 def set_movers(index: int | None, count: int) -> tuple[gr.Button, gr.Button]:
-    """The two buttons for a selected picture; without one they say what to do."""
+    """Return updates for both buttons with the selected image's name; disabled without one."""
     if index is None or not 0 <= index < count:
         name, is_first, is_last = Text(words.SELECTED_PICTURE), True, True
     else:
@@ -67,7 +67,9 @@ def connect_order(order: Order, pictures: gr.Gallery, chat: gr.State) -> list[An
     def select(event: gr.SelectData, shown: Shown) -> tuple[Any, ...]:
         return event.index, *set_movers(event.index, len(shown or []))
 
-    pictures.select(select, pictures, movers, **AT_ONCE)
+    # Again once it has been shown: an answer of refresh_movers to another event may come late.
+    selected = pictures.select(select, pictures, movers, **UNQUEUED)
+    selected.then(refresh_movers, [pictures, order.selected], movers, **UNQUEUED)
     return [
         button.click(
             partial(move_selected, step),
@@ -82,17 +84,18 @@ def connect_order(order: Order, pictures: gr.Gallery, chat: gr.State) -> list[An
 def follow_order(
     event: Any, task: Task, order: Order, pictures: gr.Gallery, chat: gr.State, chatbot: gr.Chatbot
 ) -> Any:
-    """Once an event that changes the pictures is over, let chat and buttons follow."""
-    return event.then(
-        partial(follow_pictures, task),
-        [chat, pictures, order.selected],
-        [pictures, chat, chatbot, order.selected, order.earlier, order.later],
-        **QUIET,
+    """After an event that changes the images, update chat and buttons; return that update."""
+    followed = event.then(
+        partial(follow_pictures, task), [chat, pictures], [pictures, chat, chatbot], **QUIET
     )
+    # Apart and unqueued: an image may be selected while an event waits in the queue, and must not
+    # be deselected by it.
+    movers = [order.selected, order.earlier, order.later]
+    return followed.then(refresh_movers, [pictures, order.selected], movers, **UNQUEUED)
 
 
 def move_selected(step: int, chat: Chat, shown: Shown, selected: int | None) -> tuple[Any, ...]:
-    """Move the selected picture by one place; say why if that cannot be."""
+    """Move the selected image by one position, or show a warning that says why it cannot move."""
     files = files_of(shown)
     try:
         files, selected = move_picture(chat.turns, files, selected, step)
@@ -106,9 +109,10 @@ def move_selected(step: int, chat: Chat, shown: Shown, selected: int | None) -> 
 def move_picture(
     turns: Sequence[Turn], shown: Sequence[str], index: int | None, step: int
 ) -> tuple[list[str], int]:
-    """The pictures with one moved by a step, and its new place. Raises RequestError.
+    """Return the images with the one at `index` moved by a step, and its new index.
 
-    Neither it nor the one it changes places with may have been asked about.
+    At the edge nothing moves. Raises RequestError without a selection, and if the image or the one
+    it would swap with has been asked about.
     """
     files = list(shown)
     if index is None or not 0 <= index < len(files):
@@ -122,18 +126,25 @@ def move_picture(
     return files, to
 
 
-def follow_pictures(task: Task, chat: Chat, shown: Shown, selected: int | None) -> tuple[Any, ...]:
-    """When pictures come or go: those asked about first, and none in the chat that is gone."""
+def refresh_movers(shown: Shown, selected: int | None) -> tuple[Any, ...]:
+    """Return the selection, if its image still exists, and the buttons for it."""
+    count = len(shown or [])
+    is_valid = selected is not None and selected < count
+    return (gr.skip() if is_valid else None), *set_movers(selected if is_valid else None, count)
+
+
+def follow_pictures(task: Task, chat: Chat, shown: Shown) -> tuple[Any, ...]:
+    """Return gallery, chat and chatbot after images were added or removed.
+
+    Images that were asked about come first; removed ones leave the conversation.
+    """
     files = files_of(shown)
     if (shown or []) != to_gallery(files):  # about to be checked and numbered
-        return tuple(gr.skip() for _ in range(6))
-    if selected is not None and selected >= len(files):
-        selected = None
-    movers = (selected, *set_movers(selected, len(files)))
+        return tuple(gr.skip() for _ in range(3))
     turns = keep_shown(chat.turns, files)
     arranged = [*pictures_of(turns), *pick_new(turns, files)]
     gallery = to_gallery(arranged) if arranged != files else gr.skip()
     if turns == chat.turns or chat.ticket:  # while an answer is written the chat stays as it is
-        return gallery, gr.skip(), gr.skip(), *movers
+        return gallery, gr.skip(), gr.skip()
     inform(words.PICTURE_REMOVED)
-    return gallery, Chat(turns), to_messages(turns, task.is_verbatim), *movers
+    return gallery, Chat(turns), to_messages(turns, task.is_verbatim)

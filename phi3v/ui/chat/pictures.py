@@ -1,4 +1,7 @@
-"""How pictures come into a tab and go: numbered, checked, without metadata, from the web."""
+"""Adds images to a tab and removes them: uploads and web addresses, validated and numbered.
+
+Metadata is stripped here. Knows nothing of questions and answers.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -25,8 +28,8 @@ SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
 
 
 def connect_pictures(task: Task, tab: Tab, settings: Settings) -> None:
-    """Attach the ways in which pictures come and go."""
-    # However pictures come and go; what the camera takes, for one, is no upload.
+    """Attach the events that add, remove and move images."""
+    # `change` covers all sources; an image from the camera, for one, does not fire `upload`.
     changed = tab.pictures.change(check_pictures, tab.pictures, tab.pictures, **QUIET)
     added = tab.address.submit(
         partial(add_from_address, settings.upload_limit_bytes),
@@ -41,9 +44,10 @@ def connect_pictures(task: Task, tab: Tab, settings: Settings) -> None:
 
 
 def follow_pictures_after(event: Any, task: Task, tab: Tab) -> None:
-    """Once an event that changes the pictures is over, let chat, buttons, comparison follow.
+    """After an event that changes the images, update chat, buttons and comparison.
 
-    A gallery does not always tell that an event has changed it: not when it was empty before.
+    Chained explicitly, because a gallery that was empty does not fire `change` when an event of the
+    server fills it.
     """
     event = follow_order(event, task, tab.order, tab.pictures, tab.chat, tab.chatbot)
     if tab.comparison is not None:
@@ -51,24 +55,25 @@ def follow_pictures_after(event: Any, task: Task, tab: Tab) -> None:
 
 
 def check_pictures(shown: Shown) -> Any:
-    """Number the pictures; leave out those that cannot be read, and say why."""
+    """Return the images numbered, without unreadable ones, for each of which a warning is shown."""
     files = files_of(shown)
-    if shown == to_gallery(files):  # as it is after this very function, too
+    if shown == to_gallery(files):  # also ends the `change` that this function itself causes
         return gr.skip()
     accepted: list[object] = []
     for file, caption in shown or []:
         try:
-            # One with a caption has been read before.
-            accepted.append(file if caption else keep_picture(file))
+            # An image with a caption has been checked before.
+            accepted.append(file if caption else sanitize_picture(file))
         except RequestError as error:
             warn(error.text)
     return to_gallery(accepted)
 
 
-def keep_picture(file: str) -> object:
-    """What the page keeps of a new picture: its file without metadata, or its pixels alone.
+def sanitize_picture(file: str) -> object:
+    """Return a new image's path, its metadata stripped, or its pixels where that is impossible.
 
-    Raises RequestError for one that cannot be read.
+    Pixels are also returned for formats that browsers do not show. Raises RequestError for a file
+    that cannot be opened.
     """
     picture = open_image(file)
     path = Path(file).resolve()
@@ -81,7 +86,7 @@ def keep_picture(file: str) -> object:
 
 
 def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
-    """Download a picture and put it to the others; the address stays if that fails."""
+    """Download an image and append it; on failure show a warning and keep the address."""
     try:
         if not address.strip():
             raise RequestError(words.NO_ADDRESS)

@@ -1,7 +1,7 @@
-"""Saving a tab's conversation as one file, and loading it again.
+"""Saves a tab's conversation as one file, and loads it again.
 
-A loaded file is not trusted: see phi3v.results.conversation_file for its limits. Its pictures are kept like uploaded
-ones, in the page's cache, and deleted with it.
+A loaded file is not trusted: see phi3v.results.conversation_file for its limits. Its images are
+stored like uploads, in the page's cache, and deleted with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from phi3v.ui.chat.conversation import Chat, keep_shown, pictures_of, to_gallery
 from phi3v.ui.details import name_details
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.notices import inform, warn
-from phi3v.ui.wiring import AT_ONCE, QUIET, Shown, choose_sampling, files_of
+from phi3v.ui.wiring import QUIET, UNQUEUED, Shown, choose_sampling, files_of
 
 FILE_NAME = "conversation.zip"
 
@@ -39,7 +39,7 @@ class Transfer:
 
 
 def lay_out_transfer() -> Transfer:
-    """Place the components, the saved file out of sight until there is one."""
+    """Create the components; the saved file is invisible until there is one."""
     with gr.Accordion(words.TRANSFER, open=False):
         with gr.Row():
             save = gr.Button(words.SAVE, size="md", min_width=100)
@@ -53,20 +53,23 @@ def lay_out_transfer() -> Transfer:
 def connect_transfer(
     task: Task, tab: Any, name_model: Callable[[], tuple[str, str]], limit_bytes: int
 ) -> Any:
-    """Attach saving and loading; return the event that loads. name_model: see name_checkpoint."""
+    """Attach saving and loading; return the event that loads.
+
+    name_model returns the model's name and revision, see name_checkpoint.
+    """
     tab.transfer.save.click(
         partial(save_chat, name_model, limit_bytes),
         [tab.chat, tab.pictures, *tab.sampling],
         tab.transfer.saved,
         **QUIET,
     )
-    # What was saved before is not what stands there now.
+    # The saved file no longer matches a conversation that has changed.
     gr.on(
         [tab.ask.click, tab.clear.click, tab.retry.click],
         lambda: gr.File(None, visible=False),
         None,
         tab.transfer.saved,
-        **AT_ONCE,
+        **UNQUEUED,
     )
     return tab.transfer.load.upload(
         partial(load_chat, task),
@@ -78,7 +81,7 @@ def connect_transfer(
 
 @lru_cache(maxsize=4)
 def find_revision_of(name: str) -> str:
-    """A loaded checkpoint's revision; "" where there are no files of that name."""
+    """Return a checkpoint's revision, "" if its files are not found; cached, as files are read."""
     try:
         return find_revision(find_checkpoint(name))
     except RequestError:
@@ -86,7 +89,7 @@ def find_revision_of(name: str) -> str:
 
 
 def name_checkpoint(engine: Any) -> tuple[str, str]:
-    """The name and the revision of what answers; where a folder lies is nobody's business."""
+    """Return the model's name and revision; of a folder only the last part, to hide its path."""
     if getattr(engine, "is_loading", False):
         return engine.name, ""
     name = Path(engine.name).name if Path(engine.name).is_dir() else engine.name
@@ -104,9 +107,12 @@ def save_chat(
     seed: int | None,
     num_crops: str,
 ) -> Any:
-    """Write the conversation, with the settings of now, to a file that can be downloaded."""
+    """Write the conversation and current settings to a file, and return it for download.
+
+    A question without an answer is left out.
+    """
     try:
-        turns = answered(keep_shown(chat.turns, files_of(shown)))
+        turns = drop_unanswered(keep_shown(chat.turns, files_of(shown)))
         if not turns:
             raise RequestError(words.NOTHING_TO_SAVE)
         sampling = choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops)
@@ -122,15 +128,16 @@ def save_chat(
     return gr.File(str(path), visible=True)
 
 
-def answered(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """A conversation up to its last answer."""
+def drop_unanswered(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return a conversation up to its last answer."""
     return tuple(turns[:-1]) if turns and turns[-1].role == "user" else tuple(turns)
 
 
 def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
-    """Put a saved conversation in place of the tab's, with the settings it was held with.
+    """Return a saved conversation and its settings as the tab's new values.
 
-    A question that was not answered goes into its box, its pictures to the others.
+    A question without an answer goes into the question's box, its images into the gallery. A file
+    that is refused changes nothing and shows a warning.
     """
     try:
         if chat.ticket:
@@ -140,8 +147,8 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
     except RequestError as error:
         warn(error.text)
         return tuple(gr.skip() for _ in range(10))
-    turns = tuple(keep_pictures(turn) for turn in loaded.turns)
-    settled = answered(turns)
+    turns = tuple(cache_pictures(turn) for turn in loaded.turns)
+    settled = drop_unanswered(turns)
     question = turns[-1].text if len(settled) < len(turns) else ""
     return (
         to_gallery(pictures_of(turns)),
@@ -154,14 +161,14 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
 
 
 def check_order(turns: Sequence[Turn]) -> None:
-    """Raise RequestError unless questions and answers take turns, a question first."""
+    """Raise RequestError unless questions and answers alternate, a question first."""
     expected = ("user", "assistant")
     if not turns or any(turn.role != expected[i % 2] for i, turn in enumerate(turns)):
         raise RequestError(words.NOT_IN_TURNS)
 
 
-def keep_pictures(turn: Turn) -> Turn:
-    """A turn whose pictures are files of the page's cache."""
+def cache_pictures(turn: Turn) -> Turn:
+    """Return a turn with its images written to the page's cache and replaced by their paths."""
     paths = (
         save_pil_to_cache(image, cache_dir=get_upload_folder(), format="png")
         for image in turn.images
@@ -170,7 +177,7 @@ def keep_pictures(turn: Turn) -> Turn:
 
 
 def show_settings(loaded: Conversation) -> tuple[Any, ...]:
-    """The values of the settings, in the order in which a tab has them."""
+    """Return the values of a tab's settings, in the order of Tab.sampling."""
     sampling = loaded.sampling
     crops = "auto" if loaded.num_crops is None else str(loaded.num_crops)
     return (

@@ -1,1 +1,1 @@
-"""Comparison of two pictures beside the chat."""
+"""Comparison of two images beside the chat of the Compare tab. Must not know the engine."""

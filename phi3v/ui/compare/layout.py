@@ -1,7 +1,7 @@
-"""Two pictures of the Compare tab beside the chat: slider, map of what changed, verdict in words.
+"""Compares two images of the Compare tab beside the chat: slider, map of changes, verdict as text.
 
-Measured in the pixels, not by the network, when the pictures change; it never waits for an answer,
-and no answer waits for it.
+The differences are measured in pixels, not by the model, whenever the images change; comparisons
+and answers never wait for each other.
 """
 
 import logging
@@ -22,8 +22,9 @@ from phi3v.ui.wiring import Shown, files_of
 
 logger = logging.getLogger(__name__)
 
-# Two at once for all users: each takes about a second of a core, and memory for two pictures.
-COMPARING: dict[str, Any] = {
+# Two comparisons run at a time for all users: each takes about a second of a core, and memory for
+# two images.
+COMPARISON_QUEUE: dict[str, Any] = {
     "concurrency_id": "comparing",
     "concurrency_limit": 2,
     "trigger_mode": "always_last",
@@ -33,7 +34,10 @@ COMPARING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class CompareView:
-    """The components of the view; the choice of a pair shows once there is one to choose."""
+    """The components of the view; the menus that choose a pair are visible from three images on.
+
+    compared is session state: the images and pair of the last comparison.
+    """
 
     compared: gr.State
     first: gr.Dropdown
@@ -44,12 +48,12 @@ class CompareView:
 
     @property
     def outputs(self) -> list[gr.Component]:
-        """What a comparison writes to."""
+        """The components that a comparison updates."""
         return [self.compared, self.first, self.second, self.verdict, self.slider, self.changes]
 
 
 def lay_out_comparison() -> CompareView:
-    """Place the view, empty."""
+    """Create the view, empty."""
     with gr.Row():
         first, second = (
             gr.Dropdown([], label=label, visible=False, min_width=100, filterable=False)
@@ -59,16 +63,16 @@ def lay_out_comparison() -> CompareView:
     slider = gr.ImageSlider(
         label=compare_words.SLIDER,
         interactive=False,
-        format="png",  # what is seen is what was measured
+        format="png",  # lossless: shows the pixels that were measured
         type="filepath",
         height=300,
-        max_height=272,  # the label stands above it
+        max_height=272,  # leaves space for the label above
         buttons=["fullscreen"],
         elem_classes="slider",
     )
     changes = gr.Image(
         label=compare_words.CHANGES,
-        alt_text=compare_words.CHANGES,  # it names the button that the picture is
+        alt_text=compare_words.CHANGES,  # the accessible name of the button around the image
         interactive=False,
         format="png",
         height=300,
@@ -79,36 +83,39 @@ def lay_out_comparison() -> CompareView:
 
 
 def connect_comparison(view: CompareView, pictures: gr.Gallery) -> None:
-    """Compare anew when another pair is chosen; for other pictures see compare_after."""
+    """Compare when another pair is chosen; compare_after handles changes of the images."""
     for chosen in (view.first, view.second):
         compare_on(chosen.input, view, pictures)
 
 
 def compare_after(event: Any, view: CompareView, pictures: gr.Gallery) -> None:
-    """Compare once an event that changes the pictures is over."""
+    """Compare after an event that changes the images."""
     compare_on(event.then, view, pictures)
 
 
 def compare_on(listen: Any, view: CompareView, pictures: gr.Gallery) -> None:
-    """Compare when something happens."""
+    """Attach the comparison to an event listener."""
     listen(
         compare_shown,
         [view.compared, pictures, view.first, view.second],
         view.outputs,
         show_progress="minimal",
         show_progress_on=[view.changes],
-        **COMPARING,
+        **COMPARISON_QUEUE,
     )
 
 
 def compare_shown(
     compared: tuple[object, ...], shown: Shown, first: int | None, second: int | None
 ) -> tuple[Any, ...]:
-    """Compare two of the pictures shown, the chosen ones or the first two, unless just done."""
+    """Return CompareView.outputs for two of the images shown: the chosen ones or the first two.
+
+    All are skipped if that pair was compared last, or if the images are yet to be checked.
+    """
     files = files_of(shown)
     pair = choose_pair(len(files), first, second)
     task = (*files, pair)
-    if (shown or []) != to_gallery(files) or task == compared:  # yet to be checked, or done
+    if (shown or []) != to_gallery(files) or task == compared:
         return tuple(gr.skip() for _ in range(6))
     choices = [(translate(words.picture_name(i)), i - 1) for i in range(1, len(files) + 1)]
     pickers = tuple(
@@ -131,7 +138,7 @@ def compare_shown(
 
 
 def choose_pair(count: int, first: int | None, second: int | None) -> tuple[int, int] | None:
-    """The two pictures (from 0) to compare: those chosen while they are there, else the first."""
+    """Return the indices (from 0) of the chosen pair if it still exists, else of the first two."""
     if count < 2:
         return None
     if first is None or second is None or not (0 <= first < count and 0 <= second < count):
@@ -140,7 +147,10 @@ def choose_pair(count: int, first: int | None, second: int | None) -> tuple[int,
 
 
 def compare_pair(files: list[str], first: int, second: int) -> tuple[str, Any, Any]:
-    """The verdict on two pictures, the two for the slider, and the map of what changed."""
+    """Return the verdict on two images, the pair for the slider, and the map of changes.
+
+    Slider and map are None where there is nothing to show; errors become the verdict.
+    """
     names = [words.picture_name(i + 1) for i in (first, second)]
     if first == second:
         return compare_words.SAME_TWICE, None, None

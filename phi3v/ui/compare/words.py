@@ -1,4 +1,4 @@
-"""What the page says of how two pictures differ."""
+"""English texts of the comparison, and the description of a Difference. Translated when shown."""
 
 from collections.abc import Sequence
 
@@ -32,22 +32,22 @@ PLACE_NAMES = (
     ("left", "centre", "right"),
     ("bottom left", "bottom", "bottom right"),
 )
-MOST_PLACES_NAMED = 8
+MAX_PLACES_NAMED = 8
 FURTHER_PLACES = "and {count} more"
 
 
 def slider_label(first: str, second: str) -> Text:
-    """What lies under the two sides of the slider."""
+    """Return the slider's label with the names of both images."""
     return Text("{first} | {second}", first=first, second=second)
 
 
 def changes_label(first: str, second: str) -> Text:
-    """What the map of changes shows."""
+    """Return the label of the map of changes with the names of both images."""
     return Text("What changed: {first} → {second}", first=first, second=second)
 
 
 def describe_difference(difference: Difference, first: str, second: str) -> Text:
-    """Say in words how two pictures differ, and where."""
+    """Return a sentence on how two images differ, where, and their structural similarity."""
     regions = difference.regions
     count = Text(ONE_PLACE) if len(regions) == 1 else Text(PLACES, count=len(regions))
     sentence = VERDICTS[difference.verdict]
@@ -58,7 +58,7 @@ def describe_difference(difference: Difference, first: str, second: str) -> Text
         parts.append(Text(MOVED, first=first, second=second))
     if regions:
         width, height = difference.first.size
-        named = [name_place(region, width, height) for region in regions[:MOST_PLACES_NAMED]]
+        named = [name_place(region, width, height) for region in regions[:MAX_PLACES_NAMED]]
         if len(regions) > len(named):
             named.append(Text(FURTHER_PLACES, count=len(regions) - len(named)))
         parts.append(Text(WHERE, places=join(named, ", ")))
@@ -68,14 +68,14 @@ def describe_difference(difference: Difference, first: str, second: str) -> Text
 
 
 def join(texts: Sequence[Text], between: str) -> Text:
-    """Several texts as one."""
+    """Return several texts as one that can still be translated part by part."""
     names = [f"text{number}" for number in range(len(texts))]
     template = between.join(f"{{{name}}}" for name in names)
     return Text(template, **dict(zip(names, texts, strict=True)))
 
 
 def name_place(region: Region, width: int, height: int) -> Text:
-    """A region's number and where it lies in a picture of this size."""
+    """Return a region's number and its position in a 3 x 3 grid over the image."""
     left, top, right, bottom = region.box
     column, row = (left + right) * 3 // (2 * width), (top + bottom) * 3 // (2 * height)
     place = Text(PLACE_NAMES[min(row, 2)][min(column, 2)])

@@ -1,1 +1,1 @@
-"""Languages of the page and their catalogs."""
+"""Languages of the page and their catalogs. Must not know tabs and events."""

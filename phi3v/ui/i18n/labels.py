@@ -1,7 +1,7 @@
-"""What Gradio's parts are called where only screen readers and pointers find it.
+"""Translates Gradio's aria-labels and titles, which only screen readers and tooltips show.
 
-Gradio writes these names in English whatever the language. A catalog's [labels] has them, and a
-script exchanges them wherever they appear on the page.
+Gradio writes them in English in every language. A catalog's [labels] translates them, and a script
+replaces them wherever they appear on the page. Knows no label of the page's own.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Final
 
 from phi3v.ui.i18n.languages import Language
 
-# Names with values in braces stand for all that have something in their place.
+# Templates: a name in braces matches any text.
 LABELS: Final = (
     *("Click to upload or drop files", "File upload", "Delete image", "Remove this file"),
     *("Thumbnail {number} of {total}", "detailed view of selected image", "capture photo"),
@@ -52,7 +52,7 @@ SCRIPT: Final = """<script>
 
 
 def script_labels(language: Language) -> str:
-    """The script for a page in this language; "" where the names are right as they are."""
+    """Return the script that translates labels into a language; "" for English."""
     if not language.labels:
         return ""
     labels = json.dumps(dict(language.labels)).replace("<", "\\u003c")

@@ -1,6 +1,7 @@
-"""The languages of the page: one file each in catalogs/, and English, which is in the code.
+"""The languages of the page: one catalog each in catalogs/, and English, which is in the code.
 
-Knows who reads: the browser's own languages, unless a choice was made on the page.
+Chooses a user's language from the page's cookie or the browser's Accept-Language header. Knows
+nothing of components.
 """
 
 import string
@@ -17,7 +18,7 @@ from gradio.context import LocalContext
 from phi3v.translatable import Text
 
 CATALOGS: Final = Path(__file__).parent / "catalogs"
-# Unicode's marks around a part whose direction is its own.
+# Unicode's marks around text that is displayed in its own direction.
 FIRST_STRONG_ISOLATE: Final = "\u2068"
 POP_ISOLATE: Final = "\u2069"
 COOKIE: Final = "phi3v_language"
@@ -25,10 +26,10 @@ COOKIE: Final = "phi3v_language"
 
 @dataclass(frozen=True)
 class Language:
-    """A language: its code, its own name for itself, the direction of its script, and its words.
+    """A language: its code, its name in itself, the direction of its script, its translations.
 
-    strings are by their English templates; gradio holds what Gradio's own translation lacks, by
-    Gradio's keys, and labels what Gradio writes in English only, see phi3v.ui.i18n.labels.
+    strings are keyed by English templates. gradio has what Gradio's own translation lacks, keyed by
+    Gradio's keys; labels what Gradio writes in English only, see phi3v.ui.i18n.labels.
     """
 
     code: str
@@ -39,7 +40,7 @@ class Language:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-# Gradio asks for these words by keys that none of its own translations has.
+# Gradio uses these keys, but none of its own translations has them.
 ENGLISH: Final = Language(
     "en",
     "English",
@@ -49,7 +50,7 @@ ENGLISH: Final = Language(
 
 @cache
 def find_languages() -> dict[str, Language]:
-    """All languages by their codes, English first."""
+    """Return all languages by their codes, English first."""
     files = sorted(CATALOGS.glob("*.toml"))
     return {ENGLISH.code: ENGLISH} | {
         file.stem: Language(code=file.stem, **tomllib.loads(file.read_text("utf-8")))
@@ -58,16 +59,16 @@ def find_languages() -> dict[str, Language]:
 
 
 def choose_language(chosen: str, accepted: str) -> Language:
-    """The language that was chosen, else the first one known of an Accept-Language header."""
+    """Return the chosen language, else the first known one of an Accept-Language header."""
     languages = find_languages()
-    for code in (chosen, *rank(accepted)):
+    for code in (chosen, *parse_accept_language(accepted)):
         if code in languages:
             return languages[code]
     return ENGLISH
 
 
-def rank(accepted: str) -> list[str]:
-    """The codes of an Accept-Language header without their regions, best first."""
+def parse_accept_language(accepted: str) -> list[str]:
+    """Return the codes of an Accept-Language header without their regions, best first."""
     weights: list[tuple[float, str]] = []
     for part in accepted.split(","):
         tag, _, weight = part.partition(";q=")
@@ -78,8 +79,8 @@ def rank(accepted: str) -> list[str]:
 
 
 def language_of(request: Any) -> Language:
-    """Who asks reads this; gradio's requests and starlette's both have cookies and headers."""
-    if request is None:  # nobody asks: the page is being built
+    """Return the language of a request, of gradio or starlette: both have cookies and headers."""
+    if request is None:  # outside an event, as while the page is built
         return ENGLISH
     return choose_language(
         request.cookies.get(COOKIE, ""), request.headers.get("accept-language", "")
@@ -87,12 +88,12 @@ def language_of(request: Any) -> Language:
 
 
 def read_language() -> Language:
-    """The language of whoever caused the event that is being handled."""
+    """Return the language of the user whose event is being handled; English outside of events."""
     return language_of(LocalContext.request.get(None))
 
 
 def translate(text: str, language: Language | None = None) -> str:
-    """A text in a language, the reader's unless another is given; English where it has none."""
+    """Return a text in a language, by default the current user's; in English if untranslated."""
     strings = (language or read_language()).strings
     if not strings:
         return str(text)
@@ -109,10 +110,10 @@ def translate(text: str, language: Language | None = None) -> str:
 
 
 class Isolating(string.Formatter):
-    """Sets names, which may be of any script, apart from the direction of the text around them."""
+    """Isolates values, which may be of any script, from the direction of the surrounding text."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Format a value; all but numbers and what is translated gets invisible marks around."""
+        """Return a formatted value, in direction marks unless it is a number or translated."""
         formatted = format(value, format_spec)
         if isinstance(value, (int, float, Text)):
             return formatted

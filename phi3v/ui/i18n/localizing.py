@@ -1,8 +1,8 @@
-"""The page in its reader's language before anything of it is drawn.
+"""Middleware that translates the page while it is served, before the browser renders anything.
 
-Gradio builds a page once, and its browser side chooses a language by itself. So the page's own
-words are exchanged on their way to the browser, which is told the language and its direction.
-What is said later, in events, is translated where it is said: see phi3v.ui.i18n.languages.
+Gradio builds a page once for all users, and its frontend chooses a language by itself. So the
+page's own texts are replaced in the response, and the language and its direction are set in the
+HTML. Messages of later events are translated by their handlers: see phi3v.ui.i18n.languages.
 """
 
 import json
@@ -25,13 +25,13 @@ from phi3v.ui.i18n.languages import (
     translate,
 )
 
-# Where Gradio puts the page's configuration: into the page, and on its own.
+# Gradio serves the page's configuration inside the page and at these paths.
 CONFIG: Final = b"window.gradio_config = "
 CONFIG_PATHS: Final = ("/config", "/config/")
-# Properties of components whose texts people read.
-READ: Final = ("label", "alt_text", "info", "placeholder", "value", "submit_btn", "headers")
-# Gradio's own words follow the navigator. A page within another site's, as on a hosted Space, may
-# keep only cookies that say so.
+# Properties of components with text for users.
+TRANSLATED: Final = ("label", "alt_text", "info", "placeholder", "value", "submit_btn", "headers")
+# Gradio's own words follow navigator.language. In a page embedded in another site, as on a hosted
+# Space, browsers accept only cookies with SameSite=None and Partitioned.
 HEAD: Final = """<head><script>
 Object.defineProperty(navigator, "language", {get: () => "CODE"});
 Object.defineProperty(navigator, "languages", {get: () => ["CODE"]});
@@ -53,18 +53,18 @@ CSS: Final = """
 }
 .languages [aria-current] { font-weight: 600; color: var(--body-text-color); }
 .who { min-height: 3em; }
-/* What people and the network write has its own direction, paragraph by paragraph. */
+/* Text by users and the model has its own direction, paragraph by paragraph. */
 .gradio-container :is(textarea, input:not([type="range"], [role="combobox"])),
 .gradio-container :is(textarea, input)::placeholder,
 .gradio-container :is(.message, .written) :is(p, li, td, th, h1, h2, h3, h4) {
   unicode-bidi: plaintext; text-align: start;
 }
 .gradio-container td div { unicode-bidi: plaintext; }
-/* Gradio's own word on what it does ("processing") is English whatever the language; the line of
-   figures says the same in the reader's. */
+/* Gradio's own progress text ("processing") is English in every language; the status line says
+   the same in the user's. */
 html:not([lang="en"]) .progress-text { display: none; }
 .gradio-container :is(code, pre) { direction: ltr; unicode-bidi: isolate; text-align: left; }
-/* Gradio says of each part that it is written from the left, and places some things there. */
+/* Gradio sets dir="ltr" on each component, and positions some elements on the left. */
 [dir="rtl"] .gradio-container [dir="ltr"]:not(.languages *, .slider) { direction: rtl; }
 [dir="rtl"] label.float { left: auto; right: var(--block-label-margin); }
 [dir="rtl"] label[data-testid="block-label"] > span, [dir="rtl"] .label > svg {
@@ -73,7 +73,7 @@ html:not([lang="en"]) .progress-text { display: none; }
 [dir="rtl"] .icon-button-wrapper.top-panel { right: auto; left: var(--block-label-margin); }
 [dir="rtl"] .secondary-wrap > .icon-wrap { right: auto; left: var(--size-5); }
 [dir="rtl"] .label-wrap > .icon { scale: -1 1; }
-/* What is measured from the left stays so: a slider and its two ends, two pictures side by side. */
+/* What is measured from the left stays so: a slider and its ends, two pictures side by side. */
 [dir="rtl"] :is(.slider_input_container, .file-preview :is(.filename, .download)) {
   direction: ltr; justify-content: flex-end;
 }
@@ -81,7 +81,7 @@ html:not([lang="en"]) .progress-text { display: none; }
 
 
 def lay_out_switch() -> None:
-    """Place the languages, each by its own name; a choice is kept, and the page loaded anew."""
+    """Add a button for each language; a click stores the choice in a cookie and reloads."""
     buttons = "".join(
         f'<button type="button" lang="{language.code}" dir="{language.direction}" '
         f"onclick=\"chooseLanguage('{language.code}')\">{language.name}</button>"
@@ -101,23 +101,25 @@ def lay_out_switch() -> None:
 
 
 class Localizing:
-    """ASGI middleware that serves the page in the language of who asks for it."""
+    """ASGI middleware that serves the page in the language of its request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything through but the page and its configuration."""
+        """Rewrite responses with the page or its configuration; pass all others through."""
         is_page = scope["type"] == "http" and scope["method"] == "GET"
         if is_page and scope["path"] == "/":
-            send = Rewriting(send, "text/html", localize_page, language_of(Request(scope)))
+            language = language_of(Request(scope))
+            send = RewritingSend(send, "text/html", localize_page, language)
         elif is_page and scope["path"] in CONFIG_PATHS:
-            send = Rewriting(send, "application/json", localize_json, language_of(Request(scope)))
+            language = language_of(Request(scope))
+            send = RewritingSend(send, "application/json", localize_json, language)
         await self.app(scope, receive, send)
 
 
-class Rewriting:
-    """A `send` that holds an answer back until it is whole, and then sends it rewritten."""
+class RewritingSend:
+    """An ASGI `send` that buffers a response until it is complete, then sends it rewritten."""
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class Rewriting:
         self.body = b""
 
     async def __call__(self, message: Message) -> None:
-        """Keep the beginning and the body; send both with the last piece."""
+        """Buffer the start and body of a response; send both with the last part of the body."""
         if message["type"] == "http.response.start":
             if (
                 Headers(raw=message["headers"])
@@ -158,7 +160,7 @@ class Rewriting:
 
 
 def localize_page(page: bytes, language: Language) -> bytes:
-    """A page of Gradio's in a language; also its login page, which has no words of ours."""
+    """Return a page's HTML in a language; the login page, which has no configuration, too."""
     start = page.find(CONFIG)
     if start >= 0:
         start += len(CONFIG)
@@ -173,7 +175,7 @@ def localize_page(page: bytes, language: Language) -> bytes:
 
 
 def localize_json(config: bytes, language: Language) -> bytes:
-    """The configuration of a page in a language, fit to stand in a page's script."""
+    """Return a page's configuration in a language, escaped for use inside a script element."""
     if language == ENGLISH:
         return config
     found = json.loads(config)
@@ -186,10 +188,10 @@ def localize_json(config: bytes, language: Language) -> bytes:
 
 
 def localize_properties(properties: dict[str, Any], language: Language) -> None:
-    """Translate what people read of a component; other values stay what they are."""
+    """Translate the user-visible properties of a component in place, and set its direction."""
     if "rtl" in properties:
         properties["rtl"] = language.direction == "rtl"
-    for name in READ:
+    for name in TRANSLATED:
         value = properties.get(name)
         if isinstance(value, str):
             properties[name] = translate(value, language)

@@ -1,1 +1,1 @@
-"""OCR of documents, page by page."""
+"""OCR of documents, page by page. Must not know the chat's events."""

@@ -1,4 +1,4 @@
-"""What the part of the OCR tab that reads documents consists of; nothing happens here."""
+"""The components of the OCR tab's documents part; events are in phi3v.ui.ocr.events."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from phi3v.ui.ocr.results import UNSURE
 
 @dataclass(frozen=True)
 class ReadingView:
-    """The components. reading is each user's own, kept by the session."""
+    """The components. reading is session state, separate for each user."""
 
     reading: gr.State
     files: gr.File
@@ -44,7 +44,7 @@ class ReadingView:
 
     @property
     def shown(self) -> list[gr.components.Component]:
-        """What depends on which page is chosen."""
+        """The components that depend on the chosen page."""
         return [
             self.note, *self.rendered, self.raw, self.unsure, self.marked, self.save_page,
             self.continue_button,
@@ -52,17 +52,17 @@ class ReadingView:
 
     @property
     def moving(self) -> list[gr.components.Component]:
-        """What changes while pages are read."""
+        """The components that change while pages are read."""
         return [self.reading, self.progress, self.live, self.figures, self.chosen]
 
     @property
     def buttons(self) -> list[gr.Button]:
-        """Those whose use depends on whether pages are being read."""
+        """The buttons that are enabled by whether pages are being read."""
         return [self.read, self.stop]
 
 
 def lay_out_reading(settings: Settings) -> ReadingView:
-    """Place the components: what is asked left, what came of it right."""
+    """Create the components: inputs left, results right."""
     with gr.Tab(ocr_words.DOCUMENTS, id="documents"), gr.Row():
         with gr.Column(scale=2, min_width=320):
             inputs = lay_out_inputs(settings)
@@ -72,7 +72,7 @@ def lay_out_reading(settings: Settings) -> ReadingView:
 
 
 def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
-    """Files, pages, format, instruction, settings, and the buttons."""
+    """Create files, pages, format, instruction, settings, and the buttons."""
     files = gr.File(
         label=ocr_words.FILES, file_count="multiple", file_types=["image", ".pdf"], height=180
     )
@@ -93,7 +93,7 @@ def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
 
 
 def lay_out_outputs() -> tuple[Any, ...]:
-    """How far it is, and the results."""
+    """Create the progress, the results, and their downloads."""
     progress = gr.HTML(ocr_words.READ_HINT, elem_classes="reading-progress")
     live = gr.Textbox(
         label=ocr_words.BEING_READ, lines=4, max_lines=4, visible=False, elem_classes="live"

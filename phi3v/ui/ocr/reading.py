@@ -1,6 +1,6 @@
-"""Documents read page by page: what has been read, what went wrong, what can go on.
+"""Reads documents page by page: results, their problems, and how they are continued.
 
-Values and generators: a page keeps its Reading in a gr.State of its own session. Knows nothing of
+Values and generators: the page holds the Reading in a gr.State of each session. Knows nothing of
 components and events.
 """
 
@@ -15,14 +15,14 @@ from phi3v.request import FinishReason, Request, RequestError, Sampling, Token, 
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import Formatted, OutputFormat, format_answer
 from phi3v.tasks import OCR, build_request
-from phi3v.ui.answering import Stream, Written, follow_answer
+from phi3v.ui.answering import AnswerUpdate, Stream, follow_answer
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.ocr import words as ocr_words
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of every page, and how."""
+class ReadingOptions:
+    """Question, format and sampling for every page of a reading."""
 
     question: str
     output_format: OutputFormat = "text"
@@ -32,10 +32,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one page: the answer as the network wrote it, or the problem with the page.
+    """The result of one page: the model's raw answer, or the problem with the page.
 
-    page is None where a file has no page that could be read. tokens spell the text, or a longer one
-    where a loop was cut off; they are empty where the answer was stopped.
+    page is None for a file without a readable page. tokens are those of the text, or of a longer
+    one if repetition was cut off; they are empty if the answer was stopped.
     """
 
     name: str
@@ -45,30 +45,34 @@ class Result:
     finish_reason: FinishReason | None = None
     figures: str = ""
     problem: str = ""
-    asked: Asked = field(default_factory=lambda: Asked(""))
+    options: ReadingOptions = field(default_factory=lambda: ReadingOptions(""))
 
     @property
     def can_continue(self) -> bool:
-        """Whether the network may have had more to say."""
+        """True if the answer was cut, stopped or ended as repetition."""
         return self.page is not None and self.finish_reason in ("length", "loop", "stopped")
 
     def formatted(self) -> Formatted:
-        """The answer in the format that was asked for."""
-        return format_answer(self.text, self.asked.output_format)
+        """Return the answer, cleaned, in the requested format."""
+        return format_answer(self.text, self.options.output_format)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """All results so far, how many there will be, and whether pages are being read now."""
+    """All results so far, the number of all pages, and whether they are being read now.
+
+    ticket is a unique id of the current or last run, see phi3v.ui.stopping.
+    """
 
     results: tuple[Result, ...] = ()
     total: int = 0
     is_running: bool = False
+    ticket: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A moment while pages are read: what there is, which page is on, and its text so far."""
+    """A progress update: the reading, and the current page's name, number (from 1) and text."""
 
     reading: Reading
     name: str = ""
@@ -78,22 +82,22 @@ class Step:
 
 
 def read_documents(
-    stream: Stream, files: Sequence[str], pages: str, asked: Asked
+    stream: Stream, files: Sequence[str], pages: str, options: ReadingOptions, ticket: str = ""
 ) -> Generator[Step, None, None]:
-    """Read all pages of pictures and PDFs, one after the other.
+    """Read all pages of images and PDFs, one after the other.
 
-    Whatever cannot be read becomes a result with its problem, and the others go on. Closed in the
-    middle, the last step has the page that was on as far as it came. Raises RequestError for a bad
-    choice of pages.
+    A page that cannot be read becomes a result with its problem, and reading continues. When the
+    generator is closed, the last step yielded has the current page's partial result. Raises
+    RequestError for an invalid choice of pages.
     """
     found = list(find_pages(files, pages))
-    reading = Reading(total=len(found), is_running=True)
+    reading = Reading(total=len(found), is_running=True, ticket=ticket)
     for number, page in enumerate(found, 1):
         yield Step(reading, page.name, number, figures=translate(ocr_words.OPENING))
         if isinstance(page, Problem):
             result = Result(page.name, problem=page.message)
         else:
-            result = Result(page.name, page, asked=asked)
+            result = Result(page.name, page, options=options)
             with closing(read_page(stream, result)) as results:
                 for result in results:
                     yield show_step(reading, result, number)
@@ -102,7 +106,10 @@ def read_documents(
 
 
 def show_step(reading: Reading, result: Result, number: int) -> Step:
-    """The step in which a page is as far as this result, which is kept once it has a word."""
+    """Return the step for a page's partial result, which is part of the reading once it has text.
+
+    Marked "stopped" until it ends, so that it can be continued if this is the last step.
+    """
     text = clean_answer(result.text, is_whole=False)
     if result.text:
         unfinished = replace(result, finish_reason=result.finish_reason or "stopped")
@@ -111,15 +118,15 @@ def show_step(reading: Reading, result: Result, number: int) -> Step:
 
 
 def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
-    """Answer one page, or go on with its answer: the result so far, again and again.
+    """Yield the result so far while a page is answered, or its answer continued.
 
-    An error ends it with the result as it was and the problem.
+    On an error the last one is the partial result with the problem.
     """
     before = result
     try:
-        with closing(follow_answer(stream, ask_page(before))) as steps:
-            for step in steps:
-                result = add_written(before, step)
+        with closing(follow_answer(stream, build_page_request(before))) as updates:
+            for update in updates:
+                result = add_update(before, update)
                 yield result
     except RequestError as error:
         yield replace(result, problem=error.text)
@@ -127,15 +134,16 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
         yield replace(result, problem=str(error.message))
 
 
-def ask_page(result: Result) -> Request:
-    """The request for a page's text, or for what follows the text that there is.
+def build_page_request(result: Result) -> Request:
+    """Return the request for a page's text, or for the continuation of the text so far.
 
-    Who goes on where the network repeated itself has seen that the picture does.
+    An answer that ended as repetition is continued without that check: the user has seen that the
+    page really repeats. Raises RequestError for a page that cannot be opened.
     """
-    assert result.page is not None, "a page that was found can be asked about"
-    asked = result.asked
+    assert result.page is not None, "only pages that were found are read"
+    options = result.options
     request = build_request(
-        OCR, (), (result.page.open(),), asked.question, asked.sampling, asked.num_crops
+        OCR, (), (result.page.open(),), options.question, options.sampling, options.num_crops
     )
     if result.text:
         ids = tuple(token.id for token in result.tokens)
@@ -145,27 +153,28 @@ def ask_page(result: Result) -> Request:
     return replace(request, wants_probabilities=True)
 
 
-def add_written(before: Result, step: Written) -> Result:
-    """A result with what has been written since."""
+def add_update(before: Result, update: AnswerUpdate) -> Result:
+    """Return a result with the text and tokens of an answer's update appended."""
     tokens: tuple[Token, ...] = ()
-    if step.tokens:
-        # What came before without tokens counts as one, of unknown probability: words keep their
-        # places. Its id is no token's, and so the text counts when it is gone on with.
+    if update.tokens:
+        # Earlier text without tokens becomes one token of unknown probability, so that the words
+        # keep their positions. Its id -1 is not in the vocabulary, which makes a further
+        # continuation use the text instead of the ids.
         known = "".join(token.text for token in before.tokens) == before.text
         earlier = before.tokens if known else (Token(-1, before.text),)
-        tokens = (*earlier, *step.tokens)
+        tokens = (*earlier, *update.tokens)
     return replace(
         before,
-        text=before.text + step.text,
+        text=before.text + update.text,
         tokens=tokens,
-        finish_reason=step.finish_reason,
-        figures=step.figures,
+        finish_reason=update.finish_reason,
+        figures=update.figures,
         problem="",
     )
 
 
 def continue_page(stream: Stream, reading: Reading, index: int) -> Generator[Step, None, None]:
-    """Let the network go on with the answer of one page."""
+    """Continue the answer of one page; as in read_documents the last step has what there is."""
     result = reading.results[index]
     others = reading.results[:index], reading.results[index + 1 :]
     reading = replace(reading, is_running=True)

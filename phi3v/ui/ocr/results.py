@@ -1,4 +1,7 @@
-"""How the result of a page is shown and saved: its format, its unsure words, its files."""
+"""Formats results of pages for display and download: notes, unsure words, tables, files.
+
+Knows no components and events.
+"""
 
 import io
 import re
@@ -15,17 +18,17 @@ from phi3v.ui.i18n.languages import translate
 from phi3v.ui.ocr import words as ocr_words
 from phi3v.ui.ocr.reading import Reading, Result
 
-# A file's name: longer ones are refused by some file systems, and people do not read them.
-LONGEST_NAME: Final = 80
+# Characters of a file's name: some file systems refuse longer ones, and nobody reads them.
+MAX_NAME_LENGTH: Final = 80
 
-# The mark of an unsure word, which is shown as a colour.
+# Label of an unsure word, which is shown as a colour.
 UNSURE: Final = "unsure"
 
 Span = tuple[str, str | None]
 
 
 def name_choices(reading: Reading) -> list[tuple[str, int]]:
-    """The results to choose from, numbered, with what is to be known before looking."""
+    """Return (entry, index) pairs of all results, numbered and marked with their problems."""
     return [
         (translate(ocr_words.result_name(index + 1, result.name, mark_result(result))), index)
         for index, result in enumerate(reading.results)
@@ -33,14 +36,14 @@ def name_choices(reading: Reading) -> list[tuple[str, int]]:
 
 
 def mark_result(result: Result) -> str:
-    """What is wrong with a result, in a word or two; empty where nothing is."""
+    """Return a result's problem in a word or two; empty if there is none."""
     if result.problem:
         return ocr_words.NOT_READ
     return ocr_words.MARKS.get(result.finish_reason or "", "")
 
 
 def note_result(result: Result) -> str:
-    """What is to be known of a result: problems, why it ended, its figures."""
+    """Return the note on a result: its problems, why it ended, its statistics."""
     notes = [translate(result.problem)]
     if result.text or result.finish_reason:
         formatted = result.formatted()
@@ -54,9 +57,10 @@ def note_result(result: Result) -> str:
 
 
 def mark_words(result: Result, threshold: float) -> tuple[list[Span], str]:
-    """The text in spans, the words below a threshold from 0 to 1 labelled, and a line about them.
+    """Return the text as spans, with words below a probability (0 to 1) labelled, and their count.
 
-    What was cleaned off the answer is left out, as far as the rest stands in it as it is.
+    Comments that cleaning removes are left out, provided that the cleaned text is a substring of
+    the answer; otherwise the whole answer is used.
     """
     cleaned = result.formatted().text
     start = max(0, result.text.find(cleaned))
@@ -77,22 +81,22 @@ def mark_words(result: Result, threshold: float) -> tuple[list[Span], str]:
 
 
 def read_table(text: str) -> list[list[str]]:
-    """The rows of CSV, each as long as the longest: a table on a page has no ragged edge."""
+    """Return the rows of CSV, padded to equal length: a displayed table must be rectangular."""
     rows = read_csv(text) or [[""]]
     width = max(map(len, rows))
     return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
 def file_name(result: Result, number: int) -> str:
-    """The name of a result's file: its number, so that no two are the same, and its page's name."""
-    stem = re.sub(r"[^\w.-]+", "-", result.name).strip("-.")[:LONGEST_NAME]
-    return f"{number:03}-{stem}{SUFFIXES[result.asked.output_format]}"
+    """Return a result's file name: its number, which makes it unique, and its page's name."""
+    stem = re.sub(r"[^\w.-]+", "-", result.name).strip("-.")[:MAX_NAME_LENGTH]
+    return f"{number:03}-{stem}{SUFFIXES[result.options.output_format]}"
 
 
 def save_result(reading: Reading, index: int, cache: str) -> str | None:
-    """Write a result's file into the page's cache and return its path; None where it has no text.
+    """Write a result's file into the page's cache; return its path, None for an empty result.
 
-    The cache is emptied of what is older than an hour.
+    Gradio deletes files in the cache after an hour, see DELETE_CACHE in phi3v.ui.page.
     """
     result = reading.results[index]
     if not result.text:
@@ -102,7 +106,7 @@ def save_result(reading: Reading, index: int, cache: str) -> str | None:
 
 
 def save_all(reading: Reading, cache: str) -> str | None:
-    """Write all results into one zip in the page's cache; None where none has text."""
+    """Write all results into one zip in the page's cache; return its path, None without text."""
     with_text = [(n, result) for n, result in enumerate(reading.results, 1) if result.text]
     if not with_text:
         return None
@@ -110,5 +114,5 @@ def save_all(reading: Reading, cache: str) -> str | None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, result in with_text:
             archive.writestr(file_name(result, number), result.formatted().text)
-    stem = Path(with_text[0][1].name.partition(",")[0]).stem[:LONGEST_NAME] or "pages"
+    stem = Path(with_text[0][1].name.partition(",")[0]).stem[:MAX_NAME_LENGTH] or "pages"
     return save_bytes_to_cache(buffer.getvalue(), f"{stem}.zip", cache)

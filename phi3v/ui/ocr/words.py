@@ -1,4 +1,4 @@
-"""What the page says where documents are read."""
+"""English texts of the OCR tab's documents part. Translated when shown."""
 
 from phi3v.translatable import Text
 
@@ -30,12 +30,12 @@ READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page 
 
 
 def page_progress(number: int, total: int, name: str) -> Text:
-    """Which page is being read."""
+    """Return the number and name of the page that is being read."""
     return Text("Page {number} of {total}: {name}", number=number, total=total, name=name)
 
 
 def all_read(total: int, failed: int) -> Text:
-    """How many pages were read and how many could not be."""
+    """Return how many of all pages were read, for a reading that was not stopped."""
     if not failed:
         return Text("{done} of {total} pages read.", done=total, total=total)
     return Text(
@@ -46,17 +46,17 @@ def all_read(total: int, failed: int) -> Text:
 
 
 def partly_read(done: int, total: int) -> Text:
-    """How far the reading came."""
+    """Return how many pages were read before a stop."""
     return Text("Stopped after {done} of {total} pages.", done=done, total=total)
 
 
 def result_name(number: int, name: str, mark: str) -> Text:
-    """A page in the list of results."""
+    """Return a page's entry in the list of results; mark is its problem in a word, or empty."""
     if not mark:
         return Text("{number}. {name}", number=number, name=name)
     return Text("{number}. {name} ({mark})", number=number, name=name, mark=Text(mark))
 
 
 def count_unsure(unsure: int, count: int) -> Text:
-    """How many words are marked."""
+    """Return how many of all words are marked."""
     return Text("{unsure} of {count} words are marked.", unsure=unsure, count=count)

@@ -1,4 +1,4 @@
-"""Files that programs name by their web addresses, through the page's own guarded client."""
+"""Files that API clients send as web addresses are downloaded with the app's own limits."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a program gets from a running server, through gradio_client."""
+"""The API of a running server, called through gradio_client."""
 
 import json
 import re
@@ -108,19 +108,19 @@ def test_a_ready_question_is_asked_by_its_name(
     assert engine.requests[-1].turns[-1].text == preset.wording(is_embedded=True)
 
 
-def test_a_remark_in_place_of_text_is_not_read_out(client: Client, tmp_path: Path) -> None:
+def test_a_comment_in_place_of_text_gives_an_empty_answer(client: Client, tmp_path: Path) -> None:
     prompt = "say There is no text in this picture."
     assert client.predict([draw(tmp_path, "red")], prompt, api_name="/ocr") == ""
 
 
-def test_an_answer_is_brought_to_its_format(client: Client, tmp_path: Path) -> None:
+def test_an_answer_is_converted_to_its_format(client: Client, tmp_path: Path) -> None:
     answer = client.predict(
         [draw(tmp_path, "red")], "Total: 4", output_format="json", api_name="/ocr"
     )
     assert json.loads(answer) == {"1 pictures (40 x 30). Turn 1": "Total: 4"}
 
 
-def test_ocr_takes_the_comment_off_from_the_first_piece_on(client: Client, tmp_path: Path) -> None:
+def test_ocr_strips_the_comment_from_the_first_piece_on(client: Client, tmp_path: Path) -> None:
     prompt = "say The text in the image is: STOP HERE"
     job = client.submit([draw(tmp_path, "red")], prompt, api_name="/ocr")
     pieces = list(job)
@@ -145,7 +145,7 @@ def test_a_conversation_of_several_turns_is_answered(
     assert not request.is_continued
 
 
-def test_after_an_assistant_s_turn_its_answer_is_gone_on_with(
+def test_after_an_assistant_s_turn_its_answer_is_continued(
     client: Client, engine: FakeEngine
 ) -> None:
     turns = [{"role": "user", "text": "Count."}, {"role": "assistant", "text": "1, 2,"}]
@@ -240,7 +240,7 @@ def test_a_text_file_named_png_is_an_error_that_says_so(client: Client, tmp_path
         client.predict(images=[handle_file(path)], api_name="/ocr")
 
 
-def test_a_failure_gives_away_nothing(client: Client, tmp_path: Path) -> None:
+def test_a_failure_reveals_no_details(client: Client, tmp_path: Path) -> None:
     with pytest.raises(AppError, match="written to the log") as failure:
         client.predict(images=[draw(tmp_path, "red")], prompt="break", api_name="/ocr")
     assert "secret" not in str(failure.value)
@@ -259,14 +259,14 @@ def test_20_clients_at_once_each_get_their_own_answer(
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(call, range(20)))
     assert [re.search(r"#\w+", answer)[0] for answer in answers] == colours
-    assert engine.line == []
+    assert engine.queue == []
 
 
-def test_the_calls_of_the_readme_work(
+def test_the_calls_of_the_documentation_work(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = Path(__file__).parents[3]
-    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "usage.md").read_text(), re.DOTALL)
     (calls,) = [block for block in blocks if "gradio_client" in block]
     monkeypatch.chdir(root)
     exec(calls.replace("http://127.0.0.1:7860", url), {})
@@ -276,7 +276,7 @@ def test_the_calls_of_the_readme_work(
     assert "context_length" in printed
 
 
-def test_a_full_queue_refuses_and_goes_on(tmp_path: Path) -> None:
+def test_a_full_queue_refuses_and_recovers(tmp_path: Path) -> None:
     engine = FakeEngine()
     with serve(engine, Settings(queue_size=1)) as url:
         one = connect(url)
@@ -312,7 +312,7 @@ def draw_circle(folder: Path, colour: str) -> object:
 
 
 @needs_embedded
-def test_20_clients_at_once_are_answered_by_the_embedded_network(
+def test_20_clients_at_once_are_answered_by_the_embedded_model(
     embedded_url: str, tmp_path: Path
 ) -> None:
     colours = ["red", "blue", "yellow", "black"]
@@ -331,14 +331,14 @@ def test_20_clients_at_once_are_answered_by_the_embedded_network(
 
 
 @needs_embedded
-def test_the_embedded_network_reads_an_example(embedded_url: str) -> None:
+def test_the_embedded_model_reads_an_example(embedded_url: str) -> None:
     (picture,) = OCR.examples[1].paths
     answer = connect(embedded_url).predict(images=[handle_file(picture)], api_name="/ocr")
     assert SequenceMatcher(None, " ".join(answer.split()), "COFFEE AND TEA").ratio() > 0.8
 
 
 @needs_embedded
-def test_the_embedded_network_tells_two_examples_apart(embedded_url: str) -> None:
+def test_the_embedded_model_tells_two_examples_apart(embedded_url: str) -> None:
     pictures = [handle_file(path) for path in COMPARE.examples[1].paths]
     answer = connect(embedded_url).predict(images=pictures, api_name="/compare")
     assert "red circle" in answer

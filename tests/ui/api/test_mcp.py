@@ -1,4 +1,4 @@
-"""The tools that an agent gets, through the official client of the Model Context Protocol."""
+"""The tools of a running server, called through the official client of the MCP."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def url() -> Iterator[str]:
         yield address
 
 
-def test_the_tools_say_what_they_do_and_take(url: str) -> None:
+def test_tools_describe_themselves_and_their_parameters(url: str) -> None:
     tools = talk(url)
     assert set(tools) == {"describe", "ocr", "compare"}
     assert DESCRIBE.hint in tools["describe"].description
@@ -55,7 +55,7 @@ def test_a_ready_question_is_asked_by_its_name(url: str) -> None:
     assert found.content[0].text.strip().endswith(wording)
 
 
-def test_what_is_missing_is_told_to_the_agent(url: str) -> None:
+def test_a_missing_picture_is_reported_to_the_agent(url: str) -> None:
     found = talk(url, "compare", images=[])
     assert found.isError
     assert "at least two pictures" in found.content[0].text

@@ -1,4 +1,4 @@
-"""The pictures that agents send: opened within limits, refused in words."""
+"""Pictures that agents send are opened within limits, or refused with a message."""
 
 import base64
 import io

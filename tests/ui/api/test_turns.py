@@ -1,4 +1,4 @@
-"""Conversations as programs send them: what is read, and what is refused with which words."""
+"""Conversations that API clients send are parsed, or refused with the position of the problem."""
 
 import pytest
 
@@ -36,6 +36,6 @@ def test_json_text_is_read_too() -> None:
         ([{"role": "user", "images": [1, 2, 3]}], r"name the pictures \[1, 2, 3\], and 2 came"),
     ],
 )
-def test_what_is_no_conversation_says_where(sent: object, message: str) -> None:
+def test_an_invalid_conversation_is_refused_with_its_position(sent: object, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         read_turns(sent, PICTURES)

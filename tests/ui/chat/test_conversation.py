@@ -1,4 +1,4 @@
-"""What a tab remembers of its conversation, and how that looks in the chat."""
+"""A tab's conversation state, and its form as messages of the chatbot."""
 
 import pytest
 
@@ -55,29 +55,29 @@ def test_retry_leaves_out_what_has_been_removed() -> None:
     assert chat.turns == (Turn("user", "What?", ("b.png",)),)
 
 
-def test_retry_wants_something_to_try_again() -> None:
+def test_retry_without_an_answer_is_refused() -> None:
     with pytest.raises(RequestError, match="ask something first"):
         ask_again(DESCRIBE, Chat(), [])
 
 
-def test_a_whole_answer_is_put_to_its_question() -> None:
+def test_a_complete_answer_is_added_to_its_question() -> None:
     chat = settle(Chat((ASKED,), "one"), Answer("one", "That.", is_complete=True))
     assert chat == Chat((ASKED, ANSWERED))
 
 
-def test_a_stopped_answer_is_kept_as_far_as_it_came() -> None:
+def test_a_stopped_answer_keeps_its_partial_text() -> None:
     assert settle(Chat((ASKED,), "one"), Answer("one", "Th")).turns[-1].text == "Th"
 
 
-def test_a_question_without_a_word_of_answer_is_dropped() -> None:
+def test_a_question_without_any_answer_text_is_dropped() -> None:
     assert settle(Chat((ASKED, ANSWERED, ASKED), "one"), Answer("one")).turns == (ASKED, ANSWERED)
 
 
-def test_an_answer_to_another_question_is_not_taken() -> None:
+def test_a_late_answer_to_another_question_is_ignored() -> None:
     assert settle(Chat((ASKED,), "two"), Answer("one", "Late.", is_complete=True)) == Chat()
 
 
-def test_a_cut_answer_can_go_on_with_its_own_tokens() -> None:
+def test_a_cut_answer_is_continued_from_its_own_tokens() -> None:
     cut = Answer("one", "1, 2,", "", True, (5, 6), "length")
     chat = settle(Chat((ASKED,), "one"), cut)
     assert chat.can_continue
@@ -89,7 +89,7 @@ def test_a_cut_answer_can_go_on_with_its_own_tokens() -> None:
     assert not whole.can_continue
 
 
-def test_an_answer_stopped_while_it_went_on_keeps_what_it_had() -> None:
+def test_a_stopped_continuation_keeps_the_earlier_text() -> None:
     more = continue_answer(settle(Chat((ASKED,), "one"), Answer("one", "1, 2,")))
     assert settle(more, Answer()).turns[-1].text == "1, 2,"
     stopped = settle(more, Answer(more.ticket, " 3"))
@@ -98,7 +98,7 @@ def test_an_answer_stopped_while_it_went_on_keeps_what_it_had() -> None:
     assert stopped.can_continue
 
 
-def test_what_was_ended_for_repeating_itself_may_repeat_when_it_goes_on() -> None:
+def test_an_answer_ended_as_repetition_may_repeat_when_continued() -> None:
     looping = Answer("one", "1, 1,", "", True, (5, 5), "loop")
     more = continue_answer(settle(Chat((ASKED,), "one"), looping))
     assert not more.ends_loops
@@ -107,7 +107,7 @@ def test_what_was_ended_for_repeating_itself_may_repeat_when_it_goes_on() -> Non
     assert ask(DESCRIBE, cut, ["a.png"], "And?").ends_loops
 
 
-def test_what_ended_by_itself_does_not_go_on() -> None:
+def test_an_answer_that_ended_by_itself_cannot_be_continued() -> None:
     chat = settle(Chat((ASKED,), "one"), Answer("one", "That.", "", True, (5,), "end"))
     with pytest.raises(RequestError, match="ended by itself"):
         continue_answer(chat)
@@ -120,12 +120,12 @@ def test_pictures_are_numbered_over_the_whole_conversation() -> None:
     assert messages[2]["content"] == "Image 2, Image 3\nAnd these?"
 
 
-def test_what_a_user_typed_is_shown_as_typed() -> None:
+def test_html_in_a_question_is_shown_as_typed() -> None:
     messages = to_messages((Turn("user", "<b> &amp; <|end|> 1 < 2 & 3"),), is_verbatim=False)
     assert messages[0]["content"] == "&lt;b> &amp;amp; <|end|> 1 < 2 & 3"
 
 
-def test_a_verbatim_answer_is_shown_letter_by_letter() -> None:
+def test_html_in_a_verbatim_answer_is_escaped() -> None:
     turns = (Turn("assistant", "<b>AT&T</b>"),)
     assert to_messages(turns, is_verbatim=True)[0]["content"] == "&lt;b>AT&T&lt;/b>"
     assert to_messages(turns, is_verbatim=False)[0]["content"] == "<b>AT&T</b>"

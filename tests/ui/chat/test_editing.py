@@ -1,12 +1,12 @@
-"""An edited question is asked again, and the conversation goes on from there."""
+"""An edited question is asked again, and the conversation continues from there."""
 
 import gradio as gr
 import pytest
 
 from phi3v.request import RequestError, Turn
 from phi3v.tasks import DESCRIBE
-from phi3v.ui.chat.conversation import Chat, ask, disarm_html, to_messages
-from phi3v.ui.chat.editing import arm_html, ask_edited
+from phi3v.ui.chat.conversation import Chat, ask, escape_html, to_messages
+from phi3v.ui.chat.editing import ask_edited, unescape_html
 from phi3v.ui.chat.events import make_edit
 
 FIRST, SECOND = Turn("user", "What?", ("a.png",)), Turn("user", "And this?", ("b.png",))
@@ -14,13 +14,13 @@ TALK = Chat((FIRST, Turn("assistant", "A."), SECOND, Turn("assistant", "B.")))
 BOTH = ["a.png", "b.png"]
 
 
-def test_an_edited_question_takes_its_place_and_what_followed_is_dropped() -> None:
+def test_an_edited_question_replaces_the_old_one_and_later_turns_are_dropped() -> None:
     chat = ask_edited(DESCRIBE, TALK, BOTH, 0, "Image 1\nWhich colour?")
     assert chat.turns == (Turn("user", "Which colour?", ("a.png",)),)
     assert chat.ticket
 
 
-def test_pictures_that_came_later_wait_for_the_next_question() -> None:
+def test_pictures_of_later_turns_are_kept_for_the_next_question() -> None:
     edited = ask_edited(DESCRIBE, TALK, BOTH, 0, "Which colour?")
     answered = Chat((*edited.turns, Turn("assistant", "Red.")))
     assert ask(DESCRIBE, answered, BOTH, "And now?").turns[-1].images == ("b.png",)
@@ -37,15 +37,15 @@ def test_an_unchanged_question_asks_for_another_answer() -> None:
     assert ask_edited(DESCRIBE, TALK, BOTH, 0, message).turns == (FIRST,)
 
 
-def test_a_removed_picture_stays_away() -> None:
+def test_a_removed_picture_stays_removed() -> None:
     two = Turn("user", "What?", ("a.png", "b.png"))
     chat = Chat((two, Turn("assistant", "A."), Turn("user", "So?"), Turn("assistant", "B.")))
     assert ask_edited(DESCRIBE, chat, ["b.png"], 0, "Again?").turns[0].images == ("b.png",)
 
 
 @pytest.mark.parametrize("text", ["<b> &amp; 1 < 2 & 3", "&lt;b>", "&amp;lt;i>", "a<b", "<|end|>"])
-def test_what_was_typed_comes_back_from_what_is_shown(text: str) -> None:
-    assert arm_html(disarm_html(text)) == text
+def test_unescaping_restores_what_was_typed(text: str) -> None:
+    assert unescape_html(escape_html(text)) == text
 
 
 def test_while_an_answer_is_written_nothing_is_edited() -> None:
@@ -65,10 +65,10 @@ def test_the_page_asks_an_edited_question_and_keeps_what_is_typed() -> None:
     chat, messages, question, *_ = make_edit(DESCRIBE)(event, TALK, shown, "half a question")
     assert chat.turns[-1].text == "Which?"
     assert messages == [{"role": "user", "content": "Image 1\nWhich?"}]
-    assert question == gr.skip()  # what has been typed into its box stays
+    assert question == gr.skip()  # the text typed into the question's box stays
 
 
-def test_a_refused_edit_is_told() -> None:
+def test_a_refused_edit_is_reported() -> None:
     event = gr.EditData(None, {"index": 0, "value": "Which?", "previous_value": ""})
     with pytest.raises(gr.Error, match="needs at least one picture"):
         make_edit(DESCRIBE)(event, TALK, [("b.png", "Image 1")], "")

@@ -1,4 +1,4 @@
-"""What the page says before a question is sent, and ready questions."""
+"""The estimate shown before a question is sent, and ready questions."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def show(engine, pictures, task=DESCRIBE, chat=None, detail="4", most=100, crops
     return show_estimate(engine, task, chat or Chat(), shown, "", most, detail, crops)
 
 
-def test_each_picture_s_crops_and_tokens_are_told(engine, picture) -> None:
+def test_each_picture_s_crops_and_tokens_are_shown(engine, picture) -> None:
     text, switch, crops = show(engine, [picture, picture])
     assert "Image 1: 640 x 480 pixels, 2 x 2 crops, 757 tokens" in text
     assert "Image 2: 640 x 480 pixels, 2 x 2 crops, 757 tokens" in text
@@ -42,20 +42,20 @@ def test_each_picture_s_crops_and_tokens_are_told(engine, picture) -> None:
     assert not crops.visible
 
 
-def test_the_memory_of_a_question_is_told(engine, picture) -> None:
+def test_the_memory_of_a_question_is_shown(engine, picture) -> None:
     estimate = estimate_request(Request((Turn("user", "", (picture,)),), num_crops=4), engine)
-    told = describe_estimate(replace(estimate, cache_bytes=512_400_000))
-    assert "about 512 MB of memory" in told
+    large = describe_estimate(replace(estimate, cache_bytes=512_400_000))
+    assert "about 512 MB of memory" in large
     assert "about 1 MB of memory" in describe_estimate(replace(estimate, cache_bytes=400))
 
 
-def test_what_will_not_fit_is_told_with_what_to_change(engine, picture) -> None:
+def test_a_request_that_will_not_fit_is_reported_with_a_remedy(engine, picture) -> None:
     text, *_ = show(engine, [picture, picture], detail="16")
     assert "This will not fit." in text
     assert "With detail balanced" in text
 
 
-def test_time_is_told_once_it_was_measured(picture) -> None:
+def test_time_is_estimated_once_it_was_measured(picture) -> None:
     engine = MeasuredEngine()
     assert "first word" not in show(engine, [picture])[0]
     engine.throughput.record(Statistics(100, 64, 10, 1.0, 10.0, "end", prompt_time=1.0))
@@ -84,13 +84,13 @@ def test_crops_are_drawn_where_they_are_cut() -> None:
     assert len(draw_crops(Image.new("RGB", (480, 360), "white"), 1).getcolors()) == 1
 
 
-def test_without_sizes_nothing_is_said(picture) -> None:
+def test_without_sizes_nothing_is_shown(picture) -> None:
     text, switch, crops = show(FakeEngine(), [picture])
     assert (text, switch.visible, crops.visible) == ("", False, False)
     assert show(MeasuredEngine(), [])[0] == ""
 
 
-def test_a_number_of_crops_of_one_s_own_is_a_choice_too() -> None:
+def test_a_configured_number_of_crops_is_a_choice_too() -> None:
     values = [value for _, value in name_details("auto")]
     assert values == ["1", "4", "16", "auto"]
     assert name_details(9)[-1] == ("9", "9")
@@ -98,7 +98,7 @@ def test_a_number_of_crops_of_one_s_own_is_a_choice_too() -> None:
 
 @pytest.mark.parametrize("task", [DESCRIBE, OCR, COMPARE], ids=lambda task: task.name)
 @pytest.mark.parametrize("is_embedded", [True, False])
-def test_a_ready_question_is_worded_for_the_network(task, is_embedded) -> None:
+def test_a_ready_question_is_worded_for_the_model(task, is_embedded) -> None:
     engine = FakeEngine()
     engine.is_embedded = is_embedded
     for preset in presets_of(task):

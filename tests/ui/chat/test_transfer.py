@@ -1,4 +1,4 @@
-"""A conversation saved in a tab is loaded again, and goes on as if it had never left."""
+"""A saved conversation is loaded again and continues with the same answers."""
 
 import zipfile
 from pathlib import Path
@@ -21,7 +21,7 @@ SETTINGS = (64, 0.0, 1.0, 7, "4")
 
 @pytest.fixture(autouse=True)
 def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What the page would have shown."""
+    """Messages that the page would have shown."""
     shown: list[str] = []
     monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
     monkeypatch.setattr(gr, "Info", lambda text, **_: shown.append(text))
@@ -31,7 +31,7 @@ def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
-    """A photo that lies on its side, with a place in its metadata."""
+    """A photo with a rotated EXIF orientation and a camera's name in its metadata."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "a secret camera"
@@ -64,7 +64,7 @@ def test_turns_pictures_and_settings_come_back(photo: str) -> None:
     assert (longest.value, temperature, top_p, seed, crops.value) == (64, 0.0, 1.0, 7, "4")
 
 
-def test_asking_on_gives_the_same_answer(photo: str) -> None:
+def test_a_loaded_conversation_continues_with_the_same_answer(photo: str) -> None:
     processor = build_processor()
     engine = Engine(build_random_model(processor, seed=3), processor, "random")
     path = save(talk_about(photo), [photo])
@@ -86,7 +86,7 @@ def test_no_metadata_leaves_with_a_conversation(photo: str) -> None:
     assert not Image.open(shown[0][0]).getexif()
 
 
-def test_a_question_without_answer_waits_in_its_box(photo: str, tmp_path: Path) -> None:
+def test_a_question_without_answer_is_loaded_into_its_box(photo: str, tmp_path: Path) -> None:
     picture = Image.new("RGB", (9, 9))
     turns = (*talk_about(photo).turns, Turn("user", "And this?", (picture,)))
     path = tmp_path / "talk.zip"
@@ -115,7 +115,7 @@ def test_without_a_conversation_there_is_nothing_to_save(notes: list[str]) -> No
     assert notes == [words.NOTHING_TO_SAVE]
 
 
-def test_a_file_of_another_kind_is_told(tmp_path: Path, notes: list[str]) -> None:
+def test_a_file_of_another_kind_is_reported(tmp_path: Path, notes: list[str]) -> None:
     path = tmp_path / "notes.zip"
     path.write_text("Dear diary")
     assert load_chat(DESCRIBE, str(path), Chat()) == (gr.skip(),) * 10
@@ -129,12 +129,12 @@ def test_answers_without_questions_are_refused(tmp_path: Path, notes: list[str])
     assert notes == [words.NOT_IN_TURNS]
 
 
-def test_a_file_that_could_not_be_loaded_again_is_told(photo: str, notes: list[str]) -> None:
+def test_a_file_too_large_to_load_again_is_reported(photo: str, notes: list[str]) -> None:
     save(talk_about(photo), [photo], limit=100)
     assert notes[0].startswith("The saved file has 0.0 MB, and this page loads files up to 0 MB")
 
 
-def test_where_a_folder_lies_is_not_saved(tmp_path: Path) -> None:
+def test_the_path_of_a_model_folder_is_not_saved(tmp_path: Path) -> None:
     engine = type("Loaded", (), {"name": str(tmp_path)})()
     assert name_checkpoint(engine) == (tmp_path.name, "")
 

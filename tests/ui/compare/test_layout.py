@@ -1,4 +1,4 @@
-"""The view beside the chat of the Compare tab: what it shows for two pictures, or more."""
+"""The comparison beside the chat of the Compare tab, for two pictures or more."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from phi3v.ui.compare.layout import choose_pair
 
 
 def compare_shown(shown, first: int | None, second: int | None) -> tuple:
-    """What is shown of a comparison, nothing having been compared before."""
+    """Return the outputs of a first comparison."""
     return compare_view.compare_shown((), shown, first, second)[1:]
 
 
@@ -34,7 +34,7 @@ def files(tmp_path: Path) -> list[str]:
     return [draw(tmp_path / f"{i}.png", colour) for i, colour in enumerate(colours)]
 
 
-def test_two_nearly_equal_pictures_are_told_and_the_place_is_named(files: list[str]) -> None:
+def test_the_place_where_two_similar_pictures_differ_is_named(files: list[str]) -> None:
     _, _, verdict, slider, changes = compare_shown(to_gallery(files[:2]), None, None)
     assert verdict.startswith("**Nearly the same**: Image 1 and Image 2 differ in one place")
     assert "Where: 1 bottom right." in verdict
@@ -42,7 +42,7 @@ def test_two_nearly_equal_pictures_are_told_and_the_place_is_named(files: list[s
     assert changes.value is not None
 
 
-def test_identical_pictures_are_told(files: list[str]) -> None:
+def test_identical_pictures_are_recognized(files: list[str]) -> None:
     verdict = compare_shown(to_gallery([files[0], files[2]]), None, None)[2]
     assert verdict == "**Identical**: Image 1 and Image 2 are the same in every pixel."
 
@@ -73,7 +73,7 @@ def test_a_choice_that_is_gone_becomes_the_first_two() -> None:
     assert choose_pair(1, 0, 1) is None
 
 
-def test_the_same_picture_chosen_twice_is_told(files: list[str]) -> None:
+def test_the_same_picture_chosen_twice_is_reported(files: list[str]) -> None:
     assert compare_shown(to_gallery(files), 1, 1)[2] == compare_words.SAME_TWICE
 
 
@@ -86,7 +86,7 @@ def test_pictures_that_are_not_checked_yet_are_left_alone(files: list[str]) -> N
     assert compare_shown([(file, None) for file in files], None, None) == (gr.skip(),) * 5
 
 
-def test_a_picture_that_is_gone_is_told_by_its_number(files: list[str]) -> None:
+def test_a_missing_picture_is_reported_by_its_number(files: list[str]) -> None:
     Path(files[1]).unlink()
     verdict = compare_shown(to_gallery(files[:2]), None, None)[2]
     assert verdict == (
@@ -94,7 +94,7 @@ def test_a_picture_that_is_gone_is_told_by_its_number(files: list[str]) -> None:
     )
 
 
-def test_a_failure_is_told_in_plain_words(files: list[str], monkeypatch) -> None:
+def test_a_failure_is_reported_in_plain_words(files: list[str], monkeypatch) -> None:
     def fail(*pictures: Image.Image) -> None:
         raise ArithmeticError("a secret from the inside")
 

@@ -1,4 +1,4 @@
-"""Every language has every text of the page, with its values, and none that is no longer there."""
+"""Every catalog translates exactly the page's texts, with the same fields."""
 
 import ast
 import string
@@ -16,17 +16,17 @@ from phi3v.ui.i18n.languages import ENGLISH, Language, find_languages
 from phi3v.ui.ocr import words as ocr_words
 
 PACKAGE = Path(words.__file__).parents[1]
-# What ends the app before there is a page, and what the command line says, is English.
+# The command line and errors that end the app before there is a page are in English only.
 ENGLISH_ONLY = {"cli", "model", "settings.py", "quantization.py"}
 MAKERS = {"Text", "RequestError"}
-# Names, and what consists of nothing but values and signs.
+# Names, and texts of nothing but fields and punctuation.
 UNTRANSLATED = {words.TITLE, words.ADDRESS_HINT, words.TURNS, "Markdown"}
 
 TRANSLATIONS = [language for code, language in find_languages().items() if code != ENGLISH.code]
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """The templates in a constant: itself, or what a table holds."""
+    """Yield the templates in a constant: itself, or the values of a dict or tuple."""
     if isinstance(value, str):
         yield getattr(value, "template", value)
     elif isinstance(value, dict):
@@ -37,14 +37,14 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def constants_of(module: ModuleType) -> Iterator[str]:
-    """The templates in the constants of a module."""
+    """Yield the templates in a module's constants."""
     for name, value in vars(module).items():
         if name.isupper():
             yield from texts_in(value)
 
 
 def made_in(file: Path) -> Iterator[str]:
-    """The templates that a source file makes texts or errors of."""
+    """Yield the templates that a source file passes to Text or RequestError."""
     for call in ast.walk(ast.parse(file.read_text())):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.args:
             first = call.args[0]
@@ -54,7 +54,7 @@ def made_in(file: Path) -> Iterator[str]:
 
 
 def files_of_the_page() -> list[Path]:
-    """The sources of what the page can say."""
+    """Return the source files whose texts the page may show."""
     return [
         file
         for file in PACKAGE.rglob("*.py")
@@ -63,25 +63,25 @@ def files_of_the_page() -> list[Path]:
 
 
 def find_texts() -> set[str]:
-    """The English templates of all that the page can say."""
+    """Return the English templates of all texts that the page may show."""
     texts = {text for file in files_of_the_page() for text in made_in(file)}
     for module in (words, compare_words, ocr_words):
         texts |= set(constants_of(module))
     texts |= {text for task in TASKS for text in (task.title, task.hint)}
     texts |= {preset.title for preset in PRESETS}
     texts |= {name for name, num_crops in DETAILS.items() if num_crops}
-    said = {text for text in texts if any(map(str.isalpha, strip_fields(text)))}
-    return said - UNTRANSLATED
+    translatable = {text for text in texts if any(map(str.isalpha, strip_fields(text)))}
+    return translatable - UNTRANSLATED
 
 
 def fields_of(template: str) -> set[tuple[str, str, str]]:
-    """The values a template wants: name, format and conversion."""
+    """Return a template's fields: (name, format spec, conversion)."""
     parsed = string.Formatter().parse(template)
     return {(name, spec or "", how or "") for _, name, spec, how in parsed if name is not None}
 
 
 def strip_fields(template: str) -> str:
-    """A template without its values."""
+    """Return a template without its fields."""
     return "".join(text for text, *_ in string.Formatter().parse(template))
 
 
@@ -106,7 +106,7 @@ def test_a_translation_takes_the_values_of_its_template(language: Language) -> N
 
 
 def test_no_text_is_filled_in_where_no_language_can_change_it() -> None:
-    """What ends the app before there is a page may be."""
+    """Texts are no f-strings, except in errors that end the app before there is a page."""
     filled = [
         f"{file.name}:{call.lineno}"
         for file in files_of_the_page()

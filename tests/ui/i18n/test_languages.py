@@ -1,4 +1,4 @@
-"""Who reads which language, and how texts get into it."""
+"""Choice of a user's language, and translation of texts, errors and the served page."""
 
 import json
 import pickle
@@ -33,43 +33,43 @@ HEBREW, PERSIAN = find_languages()["he"], find_languages()["fa"]
         ("he;q=much", "en"),
     ],
 )
-def test_the_browser_s_languages_choose(accepted: str, code: str) -> None:
+def test_the_first_known_accepted_language_is_chosen(accepted: str, code: str) -> None:
     assert choose_language("", accepted).code == code
 
 
-def test_a_choice_on_the_page_goes_first_if_there_is_such_a_language() -> None:
+def test_a_known_language_chosen_on_the_page_goes_first() -> None:
     assert choose_language("fa", "he") == PERSIAN
     assert choose_language("en", "he") == ENGLISH
     assert choose_language("xx", "he") == HEBREW
 
 
-def test_a_text_is_said_anew_with_its_values() -> None:
+def test_a_text_is_translated_with_its_values() -> None:
     text = Text("Page {number} of {total}: {name}", number=2, total=5, name="bill.pdf")
     assert text == "Page 2 of 5: bill.pdf"
     assert translate(text, HEBREW) == "עמוד 2 מתוך 5: \u2068bill.pdf\u2069"
     assert translate(text, ENGLISH) == "Page 2 of 5: bill.pdf"
 
 
-def test_a_text_within_a_text_is_said_anew_too() -> None:
+def test_a_text_within_a_text_is_translated_too() -> None:
     text = Text("{name} could not", name="as it is")
     assert translate(Text("{found}: {name}", found=Text("a video"), name=text), PERSIAN).startswith(
         "ویدیو: "
     )
 
 
-def test_what_nobody_translated_stays_as_it_is() -> None:
+def test_an_untranslated_text_stays_as_it_is() -> None:
     assert translate("תשובה {כמו שהיא}", HEBREW) == "תשובה {כמו שהיא}"
     assert translate(Text("{braces}"), HEBREW) == "{braces}"
 
 
-def test_an_error_keeps_its_words_through_a_pipe() -> None:
+def test_a_pickled_error_can_still_be_translated() -> None:
     error = RequestError("{name} is empty (0 bytes): upload it again.", name="a.png")
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == str(error) == "a.png is empty (0 bytes): upload it again."
     assert translate(copy.text, PERSIAN).startswith("\u2068a.png\u2069 خالی است")
 
 
-def test_only_what_people_read_of_a_page_is_translated() -> None:
+def test_only_user_visible_properties_are_translated() -> None:
     properties = {
         "label": "Text",
         "value": "text",
@@ -106,16 +106,16 @@ def test_a_page_says_its_language_and_direction_as_it_is_served() -> None:
     assert PERSIAN.strings[words.ASK] in values
 
 
-def test_programs_are_told_in_english_unless_they_ask_for_another_language(tmp_path) -> None:
+def test_clients_get_english_errors_unless_they_ask_for_another_language(tmp_path) -> None:
     path = tmp_path / "one.png"
     Image.new("RGB", (20, 10)).save(path)
-    told = {}
+    messages = {}
     with serve(FakeEngine()) as url:
         for code in ("", "he"):
             headers = {"Accept-Language": code} if code else None
             client = connect(url, headers=headers)
             with pytest.raises(AppError) as caught:
                 client.predict([handle_file(path)], api_name="/compare")
-            told[code] = str(caught.value)
-    assert "Compare needs at least two pictures, and there is only 1: add one." in told[""]
-    assert "דרושות שתי תמונות לפחות" in told["he"]
+            messages[code] = str(caught.value)
+    assert "Compare needs at least two pictures, and there is only 1: add one." in messages[""]
+    assert "דרושות שתי תמונות לפחות" in messages["he"]

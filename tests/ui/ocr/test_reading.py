@@ -1,4 +1,4 @@
-"""Documents read page by page: results, problems, going on, unsure words, files."""
+"""Documents read page by page: results, problems, continuation, unsure words, files."""
 
 import zipfile
 from dataclasses import replace
@@ -10,8 +10,9 @@ from support.fake_engine import FakeEngine
 
 from phi3v.request import Chunk, RequestError, Sampling, Statistics, Token
 from phi3v.ui.answering import make_stream
-from phi3v.ui.ocr.events import check_files, check_more, render, show_progress
-from phi3v.ui.ocr.reading import Asked, Reading, Result, continue_page, read_documents
+from phi3v.ui.ocr.events import check_files, check_more, show_progress
+from phi3v.ui.ocr.reading import Reading, ReadingOptions, Result, continue_page, read_documents
+from phi3v.ui.ocr.rendering import render
 from phi3v.ui.ocr.results import (
     file_name,
     mark_words,
@@ -30,7 +31,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    """A PDF of three pages, a text file called png, and a picture."""
+    """A PDF of three pages, a text file named .png, and an image."""
     pages = [Image.new("RGB", (40, 56), "white") for _ in range(3)]
     pages[0].save(tmp_path / "bill.pdf", save_all=True, append_images=pages[1:])
     (tmp_path / "notes.png").write_text("Dear diary\n" * 20)
@@ -38,12 +39,13 @@ def files(tmp_path: Path) -> list[str]:
     return [str(tmp_path / name) for name in ("bill.pdf", "notes.png", "red.png")]
 
 
-def read(engine, files, question="say STOP HERE", pages="", **asked):
-    return list(read_documents(make_stream(engine, None), files, pages, Asked(question, **asked)))
+def read(engine, files, question="say STOP HERE", pages="", **options):
+    options = ReadingOptions(question, **options)
+    return list(read_documents(make_stream(engine, None), files, pages, options))
 
 
 def read_cut(engine, files, most=3, question="say one two three four five"):
-    """The reading of one picture whose answer is cut."""
+    """Return the reading of one image whose answer is cut at `most` tokens."""
     sampling = Sampling(max_new_tokens=most)
     return read(engine, files[2:], question, sampling=sampling)[-1].reading
 
@@ -56,7 +58,7 @@ def test_all_pages_are_read_in_order(engine, files) -> None:
     assert [result.text for result in results] == [*["STOP HERE"] * 3, "", "STOP HERE"]
 
 
-def test_a_bad_page_is_reported_and_the_others_go_on(engine, files) -> None:
+def test_a_bad_page_is_reported_and_the_others_are_read(engine, files) -> None:
     results = read(engine, files)[-1].reading.results
     assert "notes.png is not a picture but a text file" in results[3].problem
     assert [result.problem for result in results if result is not results[3]] == [""] * 4
@@ -82,14 +84,14 @@ def test_a_bad_choice_of_pages_is_refused(engine, files) -> None:
         read(engine, files, pages="two")
 
 
-def test_comments_are_kept_away_while_the_text_streams(engine, files) -> None:
+def test_comments_are_stripped_while_the_text_streams(engine, files) -> None:
     steps = read(engine, files[2:], "say The text in the image is: STOP HERE")
     assert all("STOP HERE".startswith(step.text) for step in steps)
     assert steps[-1].reading.results[0].formatted().text == "STOP HERE"
 
 
-def test_closed_in_the_middle_a_page_is_kept_as_far_as_it_came(engine, files) -> None:
-    steps = read_documents(make_stream(engine, None), files[2:], "", Asked("slow"))
+def test_a_stopped_page_keeps_its_partial_text(engine, files) -> None:
+    steps = read_documents(make_stream(engine, None), files[2:], "", ReadingOptions("slow"))
     step = next(step for step in steps if step.text)
     steps.close()
     (result,) = step.reading.results
@@ -97,7 +99,7 @@ def test_closed_in_the_middle_a_page_is_kept_as_far_as_it_came(engine, files) ->
     assert engine.ended.is_set()
 
 
-def test_a_cut_answer_goes_on_where_it_ended(engine, files) -> None:
+def test_a_cut_answer_is_continued_where_it_ended(engine, files) -> None:
     reading = read_cut(engine, files)
     assert reading.results[0].text == "one two three"
     assert reading.results[0].can_continue
@@ -111,7 +113,7 @@ def test_a_cut_answer_goes_on_where_it_ended(engine, files) -> None:
     assert request.turns[-1].token_ids == (0, 1, 2)
 
 
-def test_what_was_stopped_goes_on_by_its_text(engine, files) -> None:
+def test_a_stopped_answer_is_continued_from_its_text(engine, files) -> None:
     reading = read_cut(engine, files)
     stopped = replace(reading.results[0], tokens=(), finish_reason="stopped")
     *_, last = continue_page(make_stream(engine, None), replace(reading, results=(stopped,)), 0)
@@ -119,9 +121,9 @@ def test_what_was_stopped_goes_on_by_its_text(engine, files) -> None:
     assert "".join(token.text for token in last.reading.results[0].tokens).endswith(" four five")
 
 
-def test_a_failure_to_go_on_keeps_what_there_is(engine, files) -> None:
+def test_a_failed_continuation_keeps_the_earlier_text(engine, files) -> None:
     reading = read_cut(engine, files)
-    broken = replace(reading.results[0], asked=Asked("refuse"))
+    broken = replace(reading.results[0], options=ReadingOptions("refuse"))
     *_, last = continue_page(make_stream(engine, None), replace(reading, results=(broken,)), 0)
     (result,) = last.reading.results
     assert result.text == "one two three"
@@ -136,21 +138,21 @@ class LoopingEngine(FakeEngine):
         yield Chunk("", statistics, tokens=(Token(1, text, 0.9),))
 
 
-def test_a_loop_is_shown_once_with_a_note(files) -> None:
+def test_repetition_is_shown_once_with_a_note(files) -> None:
     (result,) = read(LoopingEngine(), files[2:])[-1].reading.results
     assert result.formatted().text == "PRICE LIST\nthe red tea is very good"
     assert "repeated itself" in note_result(result)
     assert result.can_continue
 
 
-def test_who_goes_on_after_a_loop_gets_what_repeats(files) -> None:
+def test_continuing_after_repetition_allows_it(files) -> None:
     engine = LoopingEngine()
     reading = read(engine, files[2:])[-1].reading
     list(continue_page(make_stream(engine, None), reading, 0))
     assert [request.ends_loops for request in engine.requests] == [True, False]
 
 
-def test_a_remark_in_place_of_text_is_a_note(engine, files) -> None:
+def test_a_comment_in_place_of_text_becomes_a_note(engine, files) -> None:
     (result,) = read(engine, files[2:], "say There is no text in this picture.")[-1].reading.results
     assert result.formatted().text == ""
     assert note_result(result).startswith("The model read no text; it says: There is no text")
@@ -166,13 +168,13 @@ def test_words_below_the_threshold_are_marked(engine, files) -> None:
     assert engine.requests[-1].wants_probabilities
 
 
-def test_marked_words_keep_their_places_when_a_comment_was_taken_off(engine, files) -> None:
+def test_marked_words_keep_their_positions_when_a_comment_is_stripped(engine, files) -> None:
     question = "say The text in the image is: STOP HERE"
     (result,) = read(engine, files[2:], question)[-1].reading.results
     assert "".join(text for text, _ in mark_words(result, 1.0)[0]) == "STOP HERE"
 
 
-def test_the_list_says_what_is_wrong_with_a_page(engine, files) -> None:
+def test_the_list_marks_pages_with_problems(engine, files) -> None:
     reading = read(engine, files, sampling=Sampling(max_new_tokens=1))[-1].reading
     names = [name for name, _ in name_choices(reading)]
     assert names[0] == "1. bill.pdf, page 1 (cut)"
@@ -212,20 +214,20 @@ def test_a_file_s_name_is_harmless() -> None:
     assert len(name) < 100
 
 
-def test_a_table_s_rows_are_brought_to_one_length() -> None:
+def test_a_table_s_rows_are_padded_to_equal_length() -> None:
     assert read_table("a,b,c\n1,2\n") == [["a", "b", "c"], ["1", "2", ""]]
 
 
 @pytest.mark.parametrize(
-    ("output_format", "text", "place"),
+    ("output_format", "text", "expected"),
     [("text", "a", 0), ("markdown", "# a", 1), ("json", '{"a": 1}', 2), ("csv", "a,b\n1,2", 3)],
 )
-def test_the_view_that_fits_the_format_is_visible(output_format, text, place) -> None:
+def test_the_view_that_fits_the_format_is_visible(output_format, text, expected) -> None:
     views = render(text, output_format)
-    assert [view.visible for view in views] == [index == place for index in range(4)]
+    assert [view.visible for view in views] == [index == expected for index in range(4)]
 
 
-def test_a_page_s_name_is_no_html(engine, files) -> None:
+def test_a_page_s_name_is_escaped(engine, files) -> None:
     step = replace(read(engine, files[2:])[0], name="<b>bold</b>")
     assert "&lt;b&gt;bold" in show_progress(step)
 
@@ -238,14 +240,14 @@ def test_a_page_s_name_is_no_html(engine, files) -> None:
         (["a.png"], "", Reading(is_running=True), "Pages are being read"),
     ],
 )
-def test_what_is_missing_is_said_at_its_box(files, pages, reading, message) -> None:
+def test_a_problem_is_shown_at_its_box(files, pages, reading, message) -> None:
     problems = [
         verdict for verdict in check_files(files, pages, reading) if not verdict["is_valid"]
     ]
     assert [message in verdict["message"] for verdict in problems] == [True]
 
 
-def test_only_what_was_cut_can_go_on(engine, files) -> None:
+def test_only_a_cut_page_can_be_continued(engine, files) -> None:
     reading = read(engine, files[2:])[-1].reading
     assert "nothing to continue" in check_more(reading, 0)[1]["message"]
     assert check_more(read_cut(engine, files), 0)[1]["is_valid"]

@@ -1,0 +1,70 @@
+"""Serves the page with an engine chosen by the settings; behind app.py and `phi3v serve`.
+
+Imports the page and the engine inside functions, so that --help answers at once.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from phi3v.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from phi3v.ui.answering import OnGpu
+
+
+def serve(arguments: Sequence[str], program: str = "phi3v serve") -> None:
+    """Serve the page until interrupted; `arguments` are the flags.
+
+    Exits with a message in one line where the settings cannot be used.
+    """
+    settings = read_settings(arguments, program)
+    launch(open_page(settings, program), settings)
+
+
+def launch(page: "gr.Blocks", settings: Settings, **address: object) -> None:
+    """Launch the page at the settings' host and port, unless `address` overrides them."""
+    from phi3v.ui.page import launch_options
+
+    address = address or {"server_name": settings.host, "server_port": settings.port}
+    page.launch(**launch_options(settings), **address)
+
+
+def open_page(
+    settings: Settings,
+    program: str,
+    on_gpu: "OnGpu | None" = None,
+    in_background: bool = True,
+) -> "gr.Blocks":
+    """Build the page of the model that the settings choose, which loads in the background.
+
+    On a hosted Space, where `on_gpu` lends a GPU for one answer, the model must be loaded before
+    and in_background is False. Exits where the settings cannot be used.
+    """
+    from phi3v.inference import LoadingEngine, load
+    from phi3v.inference.checkpoint import check_choices, choose_model
+    from phi3v.request import RequestError
+    from phi3v.ui.page import build_page
+
+    logging.basicConfig(format="%(message)s")
+    # Only this package's messages: others would log, for one, the addresses that users load.
+    logging.getLogger("phi3v").setLevel(logging.INFO)
+    choices = (settings.device, settings.dtype, settings.attention)
+    if settings.mcp and find_spec("mcp") is None:
+        sys.exit(
+            f"{program}: --mcp needs the package mcp, which is not installed: "
+            "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
+        )
+    try:
+        name = choose_model(settings.model, settings.device, settings.quantize)
+        check_choices(name, *choices, settings.quantize)
+        load_engine = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
+        engine = LoadingEngine(load_engine, name) if in_background else load_engine(replay=False)
+    except RequestError as error:
+        sys.exit(f"{program}: {error}")
+    return build_page(engine, settings, on_gpu=on_gpu)
