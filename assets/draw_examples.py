@@ -1,6 +1,6 @@
-"""Draws the example pictures of the page: `python assets/draw_examples.py` (needs DejaVu fonts).
+"""Draws the page's example pictures: `python assets/draw_examples.py` (needs DejaVu fonts).
 
-Plain pictures with large letters, so that the embedded network can read them too.
+Plain pictures with large letters, so that the embedded checkpoint can read them too.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ RED, BLUE, GREEN, YELLOW = "#d62828", "#1d4ed8", "#2a9d4a", "#f2c230"
 def new_picture(
     background: str = PAPER, size: tuple[int, int] = (SIZE, SIZE)
 ) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty picture and the pen to draw in it."""
+    """Return an empty picture, and the pen that draws in it."""
     image = Image.new("RGB", size, background)
     return image, ImageDraw.Draw(image)
 
@@ -31,12 +31,12 @@ def write(
     face: str = "DejaVuSans-Bold",
     x: int = SIZE // 2,
 ) -> None:
-    """Write one line of text around (x, y)."""
+    """Write one line of text centred at (x, y)."""
     pen.text((x, y), text, fill=colour, font=ImageFont.truetype(f"{face}.ttf", size), anchor="mm")
 
 
 def draw_revenue() -> Image.Image:
-    """A company's revenue over four years, as bars."""
+    """Draw a bar chart of a company's revenue over four years."""
     width, height = 560, 420
     image, pen = new_picture(size=(width, height))
     write(pen, 38, "Revenue", 44, x=width // 2)
@@ -52,7 +52,7 @@ def draw_revenue() -> Image.Image:
 
 
 def draw_book() -> Image.Image:
-    """The cover of a book."""
+    """Draw the cover of a book."""
     image, pen = new_picture(NIGHT)
     write(pen, 110, "ALONE", 44, PAPER)
     write(pen, 240, "Morgan Maxwell", 34, PAPER, "DejaVuSans")
@@ -60,7 +60,7 @@ def draw_book() -> Image.Image:
 
 
 def draw_lines(text: str, colour: str, background: str, size: int = 40) -> Image.Image:
-    """One or two lines of large letters."""
+    """Draw one or two lines of large letters."""
     image, pen = new_picture(background)
     lines = text.split("\n")
     for number, line in enumerate(lines):
@@ -69,7 +69,7 @@ def draw_lines(text: str, colour: str, background: str, size: int = 40) -> Image
 
 
 def draw_table() -> Image.Image:
-    """What a shop has sold."""
+    """Draw a table of what a shop has sold."""
     image, pen = new_picture()
     rows = (("Fruit", "Sold"), ("Apple", "24"), ("Pear", "17"), ("Lemon", "35"))
     for number, row in enumerate(rows):
@@ -81,7 +81,7 @@ def draw_table() -> Image.Image:
 
 
 def draw_receipt() -> Image.Image:
-    """Three lines of a receipt."""
+    """Draw three lines of a receipt."""
     image, pen = new_picture()
     for number, line in enumerate(("Date: 2024", "Table: 12", "Total: $18.50")):
         write(pen, 100 + 64 * number, line, 40, face="DejaVuSans")
@@ -89,7 +89,7 @@ def draw_receipt() -> Image.Image:
 
 
 def draw_garden() -> Image.Image:
-    """Three things in three places."""
+    """Draw three shapes in three positions."""
     image, pen = new_picture()
     pen.ellipse((30, 26, 110, 106), fill=YELLOW)
     pen.polygon(((266, 26), (306, 106), (226, 106)), fill=GREEN)
@@ -98,7 +98,7 @@ def draw_garden() -> Image.Image:
 
 
 def draw_shapes(*shapes: tuple[str, str]) -> Image.Image:
-    """One or two coloured shapes, side by side."""
+    """Draw one or two coloured shapes, side by side."""
     image, pen = new_picture()
     radius = 100 if len(shapes) == 1 else 68
     for index, (shape, colour) in enumerate(shapes):
@@ -131,7 +131,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
 
 
 def main() -> None:
-    """Write every picture."""
+    """Draw and save every picture."""
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
         draw().save(FOLDER / f"{name}.png", optimize=True)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: one table, this engine beside the tutorials' way.
+"""`python -m benchmarks`: this engine compared with the tutorials' way, in one table.
 
-Both run in turns in one process, the figures are medians and the last column is their ratio:
-machines are shared, and a second alone says little.
+Both alternate in one process; figures are medians, and the last column is their ratio: absolute
+times vary on shared machines.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from phi3v.inference.checkpoint_files import EMBEDDED
 
 FIRST, FOLLOW_UP, SECOND_PICTURE = "Describe this image.", "What else?", "And this one?"
 Figures = defaultdict[str, list[float]]
-# Tokens in the context for which the bandwidth's limit is told.
+# Tokens in the context for which the limit by memory bandwidth is printed.
 CONTEXT = 2048
 TWO = "<|image_1|>\n<|image_2|>\n"
-WORDS = 256  # tokens that the three questions take at most
+WORDS = 256  # most tokens that the three questions take
 
 
 def measure(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds that a piece of work takes, on whatever device."""
+    """Return the seconds that `work` takes, a GPU's queued kernels included."""
     began = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -42,7 +42,7 @@ def measure(work: Callable[[], object], device: torch.device) -> float:
 
 
 def ask_engine(engine: Engine, turns: tuple[Turn, ...], num_crops: int, new_tokens: int):
-    """The answer's text and statistics."""
+    """Return the answer's text and statistics."""
     request = Request(turns, Sampling(max_new_tokens=new_tokens), num_crops)
     chunks = list(engine.stream(request))
     assert chunks[-1].statistics is not None
@@ -50,7 +50,10 @@ def ask_engine(engine: Engine, turns: tuple[Turn, ...], num_crops: int, new_toke
 
 
 def converse(ask: Callable, images: list[Image.Image], figures: Figures) -> None:
-    """First question, follow-up, second picture; ask returns text, first-token time and rate."""
+    """Ask a question, a follow-up and about a second picture, and append the figures.
+
+    `ask` returns text, seconds to the first token, and tokens per second.
+    """
     turns: tuple[Turn, ...] = (Turn("user", FIRST, (images[0],)),)
     text, seconds, rate = ask(turns)
     figures["first question, first token (s)"].append(seconds)
@@ -64,7 +67,7 @@ def converse(ask: Callable, images: list[Image.Image], figures: Figures) -> None
 
 
 def run_ours(engine: Engine, images: list[Image.Image], num_crops: int, count: int) -> Figures:
-    """This engine's figures for one conversation about pictures it has not seen."""
+    """Return this engine's figures for one conversation about pictures that are not cached."""
     figures: Figures = defaultdict(list)
     engine.model.set_attn_implementation("sdpa")
     processor = engine.processor.image_processor
@@ -85,7 +88,7 @@ def run_ours(engine: Engine, images: list[Image.Image], num_crops: int, count: i
 
 
 def run_baseline(engine: Engine, images: list[Image.Image], num_crops: int, count: int) -> Figures:
-    """The same by the tutorials' way."""
+    """Return the figures of the tutorials' way for the same conversation."""
     figures: Figures = defaultdict(list)
     engine.model.set_attn_implementation("eager")
     processor = engine.processor.image_processor
@@ -106,14 +109,17 @@ def run_baseline(engine: Engine, images: list[Image.Image], num_crops: int, coun
 
 
 def draw_noise(size: tuple[int, int], seed: int) -> Image.Image:
-    """A picture that no cache has seen."""
+    """Draw random pixels, which no cache holds yet."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (size[1], size[0], 3), generator=generator, dtype=torch.uint8)
     return Image.fromarray(pixels.numpy())
 
 
 def choose_crops(engine: Engine, size: tuple[int, int], new_tokens: int) -> int:
-    """What the app chooses for one picture of a size, or less, so that the talk about two fits."""
+    """Return what the app chooses for one picture, or less so that the context holds two.
+
+    Raises SystemExit if two pictures and three answers do not fit at all.
+    """
     room = engine.context_length - WORDS - 3 * new_tokens
     for num_crops in crop_choices(None, [size], engine.processor):
         _, image_tokens = engine.processor.count_tokens(TWO, [size, size], num_crops)
@@ -123,28 +129,28 @@ def choose_crops(engine: Engine, size: tuple[int, int], new_tokens: int) -> int:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of "640x480"."""
+    """Parse width and height, as in "640x480"."""
     width, height = map(int, text.split("x"))
     return width, height
 
 
 def collect(engine: Engine, options: argparse.Namespace, num_crops: int) -> tuple[Figures, Figures]:
-    """Ours and, if asked for, the baseline's figures over several runs, after one to warm up."""
+    """Return this engine's figures, and the baseline's if asked for, after one warm-up run."""
     ours: Figures = defaultdict(list)
     theirs: Figures = defaultdict(list)
     size = parse_size(options.size)
     for run in range(options.runs + 1):
         images = [draw_noise(size, 2 * run), draw_noise(size, 2 * run + 1)]
         ways = [(run_ours, ours)] + ([(run_baseline, theirs)] if options.baseline else [])
-        for way, kept in ways:
+        for way, figures in ways:
             measured = way(engine, images, num_crops, options.new_tokens)
             for name, values in measured.items() if run > 0 else ():
-                kept[name] += values
+                figures[name] += values
     return ours, theirs
 
 
 def print_table(ours: Figures, theirs: Figures) -> None:
-    """Markdown: medians, and how many times better ours is."""
+    """Print a Markdown table of medians and of their ratio, above 1 where phi3v is better."""
     print("| | phi3v | tutorials' way | ratio |\n|---|---|---|---|")
     for name, values in ours.items():
         mine = statistics.median(values)
@@ -157,7 +163,7 @@ def print_table(ours: Figures, theirs: Figures) -> None:
 
 
 def peak_memory(device: torch.device) -> str:
-    """The most memory used so far: allocated on a GPU, resident in the process on a CPU."""
+    """Return the peak memory: allocated on a GPU, resident in the process on a CPU."""
     if device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB on the GPU"
     information = psutil.Process().memory_info()
@@ -165,7 +171,7 @@ def peak_memory(device: torch.device) -> str:
 
 
 def describe_machine(device: torch.device) -> str:
-    """Hardware, versions and date, for beside a figure."""
+    """Return hardware, versions and date, to be quoted with figures."""
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)
     else:
@@ -176,13 +182,13 @@ def describe_machine(device: torch.device) -> str:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--model", default=EMBEDDED, help=f"{EMBEDDED}, {REAL_SHAPE}, path, id")
     parser.add_argument("--layers", type=int, default=32, help=f"decoder layers of {REAL_SHAPE}")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--baseline", action="store_true", help="measure the tutorials' way too")
+    parser.add_argument("--baseline", action="store_true", help="also measure the tutorials' way")
     parser.add_argument("--size", default="1344x1008", help="the pictures' width x height")
     parser.add_argument("--num-crops", type=int, help="default: as the app chooses")
     parser.add_argument("--new-tokens", type=int, default=32)
@@ -209,8 +215,8 @@ def main() -> None:
         rate = statistics.median(ours["decoding (tokens/s)"])
         floor = floor_rate(engine, CONTEXT)
         print(
-            f"\nBy the memory's bandwidth {floor:.0f} tokens/s at {CONTEXT} tokens; "
-            f"{rate / floor:.0%} of that reached."
+            f"\nMemory bandwidth limits decoding to {floor:.0f} tokens/s at {CONTEXT} tokens; "
+            f"{rate / floor:.0%} of that is reached."
         )
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.accuracy`: what a checkpoint answers about pictures drawn by other code.
+"""`python -m benchmarks.accuracy`: accuracy on pictures that no training code draws.
 
-The training draws its evaluation's pictures as it draws those it learns from; these are drawn here,
-with plain Pillow calls, words, sizes and layouts of their own. One line for each kind.
+`training.evaluate` draws its pictures by the code that draws training samples. These are drawn with
+plain Pillow calls, and with words, sizes and layouts of their own. Prints a line for each kind.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from phi3v import Engine, Request, Sampling, Turn, load
 from phi3v.conversation.repetition import cut_repetition
 from phi3v.inference.checkpoint_files import EMBEDDED
 
+# The names seed the pictures: another name draws others.
 KINDS: dict[str, Callable[[random.Random], Case]] = {
     "lines of 24 to 56 px, % wrong characters": lambda rng: make_text(rng, 24, 56),
     "lines of 18 to 24 px, % wrong characters": lambda rng: make_text(rng, 18, 24),
@@ -40,7 +41,7 @@ KINDS: dict[str, Callable[[random.Random], Case]] = {
 
 
 def ask(engine: Engine, case: Case) -> str:
-    """The greedy answer as people see it: one that ended as a loop says the loop once."""
+    """Return the greedy answer as users see it: a repetition that ended it is cut to one."""
     turns = (Turn("user", case.question, case.images),)
     chunks = list(engine.stream(Request(turns, Sampling(200))))
     text, statistics = "".join(chunk.text for chunk in chunks), chunks[-1].statistics
@@ -49,7 +50,7 @@ def ask(engine: Engine, case: Case) -> str:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--model", default=EMBEDDED, help="as for `python -m benchmarks`")
     parser.add_argument("--seed", type=int, default=0)
@@ -60,7 +61,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print a line for each kind."""
+    """Measure and print a line for each kind."""
     options = parse_options()
     engine = load(options.model)
     for name, make in KINDS.items():

@@ -1,7 +1,7 @@
-"""The tutorials' way of doing the same: straightforward, and everything again for each question.
+"""The baseline, the tutorials' way: plain `generate`, everything computed again per question.
 
-Plain `generate` with a dynamic cache, every padding crop and the repeated global crop through the
-tower, images prepared by the obvious passes over their pixels.
+It uses a dynamic cache, runs every padding crop and the repeated global crop through the vision
+tower, and prepares images by one plain operation after the other.
 """
 
 import time
@@ -20,13 +20,13 @@ from phi3v.model.modeling import merge_patches
 
 
 class Clock:
-    """A stopping criterion that never stops, but keeps the time of every token."""
+    """A stopping criterion that never stops, and records the time of every token."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: object) -> torch.Tensor:
-        """Note the time; end no row."""
+        """Record the time; False for each row."""
         self.times.append(time.perf_counter())
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
@@ -34,7 +34,7 @@ class Clock:
 def prepare_image(
     image: Image.Image, processor: Phi3VImageProcessor, num_crops: int
 ) -> tuple[torch.Tensor, list[int]]:
-    """Crops (num_crops + 1, 3, 336, 336) and the padded [H, W], one plain operation each."""
+    """Return crops (num_crops + 1, 3, 336, 336) and the padded size [H, W]."""
     padded = resize_and_pad(image.convert("RGB"), num_crops)
     pixels = torch.from_numpy(np.array(padded)).permute(2, 0, 1).float().div(255)
     mean = torch.tensor(processor.image_mean)[:, None, None]
@@ -49,7 +49,7 @@ def prepare_image(
 
 
 def encode_every_crop(engine: Engine, crops: torch.Tensor, size: list[int]) -> torch.Tensor:
-    """An image's features as the published code makes them: zeros and repeated crops run too."""
+    """Return an image's features as the published code does, with all-zero and repeated crops."""
     embedding = engine.model.model.vision_embed_tokens
     rows, columns = size[0] // CROP_SIZE, size[1] // CROP_SIZE
     maps = merge_patches(embedding.encode_crops(crops.to(engine.device, engine.dtype)))
@@ -60,7 +60,7 @@ def encode_every_crop(engine: Engine, crops: torch.Tensor, size: list[int]) -> t
 def answer(
     engine: Engine, turns: tuple[Turn, ...], num_crops: int, new_tokens: int
 ) -> tuple[str, list[float]]:
-    """The answer's text, and seconds from asking to each of its tokens."""
+    """Return the answer's text, and seconds from the request to each of its tokens."""
     began, clock = time.perf_counter(), Clock()
     processor = engine.processor
     images = [image for turn in turns for image in turn.images]

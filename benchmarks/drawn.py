@@ -1,4 +1,4 @@
-"""Charts, shapes, pairs and photographs that no code of the training draws."""
+"""Test cases of charts, shapes, pairs and photographs that no training code draws."""
 
 import random
 import re
@@ -30,12 +30,12 @@ Rgb = tuple[int, int, int]
 
 
 def judge_words(*wanted: str) -> Callable[[str], float]:
-    """Whether all of these stand in the answer."""
+    """Return a judge: 1 if all of these are in the answer, else 0."""
     return lambda answer: float(all(part.lower() in answer.lower() for part in wanted))
 
 
 def make_chart(rng: random.Random, is_printed: bool) -> Case:
-    """Bars by year or month, with their values or with an axis only; which is the highest."""
+    """Bars by year or month, with printed values or an axis only; asks for the highest."""
     count = rng.randint(3, 6)
     first = rng.randint(1995, 2024)
     labels = rng.choice(
@@ -69,14 +69,14 @@ def make_chart(rng: random.Random, is_printed: bool) -> Case:
     best = labels[values.index(max(values))]
 
     def judge(answer: str) -> float:
-        told = answer.lower().rpartition("the highest")[2]
-        return float([label for label in labels if label.lower() in told] == [best])
+        stated = answer.lower().rpartition("the highest")[2]
+        return float([label for label in labels if label.lower() in stated] == [best])
 
     return Case((image,), "Which bar is the highest?", judge, f"{best} ({max(values)})")
 
 
 def draw_shape(pen: ImageDraw.ImageDraw, kind: str, x: float, y: float, r: float, ink: Rgb) -> None:
-    """A shape around a point."""
+    """Draw a shape around a point."""
     if kind == "circle":
         pen.ellipse((x - r, y - r, x + r, y + r), fill=ink)
     elif kind == "square":
@@ -93,7 +93,7 @@ def draw_shape(pen: ImageDraw.ImageDraw, kind: str, x: float, y: float, r: float
 
 @dataclass(frozen=True)
 class Scene:
-    """Shapes in cells of a 3 x 3 grid, and their names and places."""
+    """Shapes in cells of a 3 x 3 grid, with their names and positions."""
 
     image: Image.Image
     names: tuple[str, ...]
@@ -101,7 +101,7 @@ class Scene:
 
 
 def begin_scene(rng: random.Random, count: int) -> tuple[Image.Image, list[tuple[str, str]]]:
-    """Paper, and colours and kinds of so many different shapes."""
+    """Return an empty picture, and (colour, kind) of `count` different shapes."""
     size = rng.choice(((336, 336), (420, 420), (480, 400), (640, 560)))
     image = Image.new("RGB", size, rng.choice(("white", (245, 240, 225))))
     return image, rng.sample([(colour, kind) for colour in COLOURS for kind in SHAPES], count)
@@ -110,7 +110,7 @@ def begin_scene(rng: random.Random, count: int) -> tuple[Image.Image, list[tuple
 def end_scene(
     image: Image.Image, pairs: list[tuple[str, str]], drawn: dict[int, tuple[float, float, float]]
 ) -> Scene:
-    """The shapes on their paper: middle and radius by the part of it that each is in."""
+    """Draw the shapes; `drawn` has centre and radius by the cell that each is in."""
     rows, columns = ("top", "", "bottom"), ("left", "", "right")
     names, places = [], []
     for cell, (colour, kind) in zip(sorted(drawn), pairs, strict=True):
@@ -121,7 +121,7 @@ def end_scene(
 
 
 def draw_scene(rng: random.Random, count: int) -> Scene:
-    """So many shapes of different names, each in the middle of a ninth of the picture."""
+    """Draw `count` shapes of different names, each centred in a ninth of the picture."""
     image, pairs = begin_scene(rng, count)
     (width, height), drawn = image.size, {}
     for cell in sorted(rng.sample(range(9), count)):
@@ -131,7 +131,7 @@ def draw_scene(rng: random.Random, count: int) -> Scene:
 
 
 def draw_scattered(rng: random.Random, count: int) -> Scene:
-    """So many shapes of any size, anywhere, none near another or between two places."""
+    """Draw `count` shapes of any size, anywhere, apart and clear of the cells' borders."""
     image, pairs = begin_scene(rng, count)
     (width, height), drawn = image.size, {}
     most = (0.42, 0.25, 0.2, 0.16, 0.14)[count - 1]
@@ -150,7 +150,7 @@ def draw_scattered(rng: random.Random, count: int) -> Scene:
 def make_objects(
     rng: random.Random, draw: Callable[[random.Random, int], Scene] = draw_scene
 ) -> Case:
-    """One to three shapes: colour, shape and place of all of them."""
+    """One to three shapes; asks for colour, kind and position of all of them."""
     scene = draw(rng, rng.randint(1, 3))
     pairs = sorted(zip(scene.names, scene.places, strict=True))
 
@@ -165,7 +165,7 @@ def make_objects(
 def make_count(
     rng: random.Random, draw: Callable[[random.Random, int], Scene] = draw_scene
 ) -> Case:
-    """One to five shapes, counted."""
+    """One to five shapes; asks for their number."""
     count = rng.randint(1, 5)
     scene = draw(rng, count)
 
@@ -177,25 +177,25 @@ def make_count(
 
 
 def make_pair(rng: random.Random, is_same: bool) -> Case:
-    """Two pictures of a shape or of a word each, different ones or the same."""
+    """Two pictures of a shape or a word each, different or identical; asks for the difference."""
     if rng.random() < 0.5:
         state = rng.getrandbits(32)
         drawn = other = draw_scene(random.Random(state), 1)
         while not is_same and other.names == drawn.names:
             other = draw_scene(rng, 1)
-        images, told = (drawn.image, other.image), (drawn.names[0], other.names[0])
+        images, names = (drawn.image, other.image), (drawn.names[0], other.names[0])
     else:
         words = rng.sample(WORDS, 2)
-        told = (words[0].upper(), words[0 if is_same else 1].upper())
+        names = (words[0].upper(), words[0 if is_same else 1].upper())
         font = load_font(rng.choice(FONTS), rng.randint(32, 44))
         paper, ink = rng.choice(PAPERS)
         images = ()
-        for word in told:
+        for word in names:
             image = Image.new("RGB", (420, 300), paper)
             ImageDraw.Draw(image).text((210, 150), word, font=font, fill=ink, anchor="mm")
             images = (*images, image)
-    wanted = "identical" if is_same else " / ".join(told)
-    names_both = judge_words(*told)
+    wanted = "identical" if is_same else " / ".join(names)
+    names_both = judge_words(*names)
 
     def judge(answer: str) -> float:
         right = is_same or names_both(answer)
@@ -205,7 +205,7 @@ def make_pair(rng: random.Random, is_same: bool) -> Case:
 
 
 def make_photo(rng: random.Random) -> Case:
-    """Smooth noise in several colours, lit from a side, as photographs of leaves or hills are."""
+    """Smooth coloured noise, lit from a side, like photographs of leaves; to be refused."""
     source = np.random.default_rng(rng.getrandbits(32))
     width, height = rng.choice(SIZES)
     total = np.zeros((height, width, 3), np.float32)

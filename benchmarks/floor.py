@@ -1,4 +1,4 @@
-"""How fast a decoder could be at most: each token reads all weights, keys and values once."""
+"""Upper limit of decoding speed: each token reads all weights, keys and values once."""
 
 import time
 
@@ -10,7 +10,7 @@ COPIED_BYTES = 2**30
 
 
 def measure_bandwidth(device: torch.device, size: int = COPIED_BYTES, runs: int = 10) -> float:
-    """Bytes a second that a device's memory delivers, best of some copies (read plus written)."""
+    """Return a device's memory bandwidth in bytes/s, read plus written, best of `runs` copies."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     best = float("inf")
@@ -26,9 +26,9 @@ def measure_bandwidth(device: torch.device, size: int = COPIED_BYTES, runs: int 
 
 
 def bytes_per_token(engine: Engine, context: int) -> int:
-    """What one token reads: the decoder's layers, the head, and `context` tokens' keys and values.
+    """Return the bytes that decoding one token reads: layers, head, keys and values of `context`.
 
-    Of the text embedding it reads one row, of the vision tower nothing.
+    Of the text embedding it reads one row, which is not counted, of the vision tower nothing.
     """
     model, config = engine.model, engine.model.config
     parts = [model.model.layers, model.model.norm, model.lm_head]
@@ -38,5 +38,5 @@ def bytes_per_token(engine: Engine, context: int) -> int:
 
 
 def floor_rate(engine: Engine, context: int) -> float:
-    """The most tokens a second by the memory's bandwidth."""
+    """Return the most tokens per second that memory bandwidth allows."""
     return measure_bandwidth(engine.device) / bytes_per_token(engine, context)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.growth`: how times grow with pictures, turns and waiting users.
+"""`python -m benchmarks.growth`: how times grow with pictures, turns and simultaneous users.
 
-Writes growth.csv and, from it, growth.png beside this file; `--plot-only` draws what was measured.
-This engine and the tutorials' way take turns in one process, and the figures are medians.
+Writes growth.csv and, from it, growth.png beside this file; `--plot-only` plots the existing CSV.
+This engine and the tutorials' way alternate in one process, and figures are medians.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from phi3v.inference.checkpoint_files import EMBEDDED
 
 DATA = Path(__file__).parent / "growth.csv"
 IMAGES, TURNS, USERS = (1, 2, 4, 8), tuple(range(1, 9)), (1, 2, 4, 8)
-# The embedded checkpoint's own context is 2,048 tokens; what it says is of no matter here.
+# The embedded checkpoint's own context is 2,560 tokens; here only speed counts, not its answers.
 CONTEXT = 8192
 QUESTIONS = ("Describe this image.", "What else?")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: seconds to the first token and tokens/s at a number of pictures, turns, users."""
+    """Seconds to the first token and tokens/s at a number of pictures, turns or users."""
 
     axis: str
     count: int
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Way:
-    """How a conversation is answered: text, seconds to the first token, tokens a second."""
+    """A way to answer; `answer` returns text, seconds to the first token, and tokens per second."""
 
     name: str
     attention: str
@@ -51,7 +51,7 @@ class Way:
 
 
 def make_ways(engine: Engine, num_crops: int, new_tokens: int) -> tuple[Way, Way]:
-    """This engine, and the tutorials' way with the same network."""
+    """Return this engine, and the tutorials' way with the same model."""
     one_at_a_time = threading.Lock()
 
     def ours(turns: tuple[Turn, ...]) -> tuple[str, float, float]:
@@ -72,7 +72,7 @@ def make_ways(engine: Engine, num_crops: int, new_tokens: int) -> tuple[Way, Way
 
 
 def grow_images(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
-    """A first question about 1, 2, 4, 8 new pictures."""
+    """Ask a first question about 1, 2, 4, 8 new pictures."""
     rows = []
     for count in IMAGES:
         images = tuple(new_image() for _ in range(count))
@@ -82,7 +82,7 @@ def grow_images(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
 
 
 def grow_turns(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
-    """Eight questions one after the other about one new picture."""
+    """Ask eight questions in a conversation about one new picture."""
     rows = []
     turns: tuple[Turn, ...] = (Turn("user", QUESTIONS[0], (new_image(),)),)
     for count in TURNS:
@@ -93,7 +93,7 @@ def grow_turns(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
 
 
 def grow_users(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
-    """1, 2, 4, 8 people asking at once, each about a new picture: the mean of their figures."""
+    """Let 1, 2, 4, 8 users ask at once, each about a new picture; rows are their means."""
     rows = []
     for count in USERS:
         questions = [(Turn("user", QUESTIONS[0], (new_image(),)),) for _ in range(count)]
@@ -106,7 +106,7 @@ def grow_users(way: Way, new_image: Callable[[], Image.Image]) -> list[Row]:
 
 
 def measure_growth(engine: Engine, options: argparse.Namespace) -> list[Row]:
-    """The medians of all figures over some runs, after one to warm up."""
+    """Return the medians of all figures over `options.runs` runs, after one warm-up run."""
     size = parse_size(options.size)
     seeds = iter(range(10**6))
     ways = make_ways(engine, options.num_crops, options.new_tokens)
@@ -117,20 +117,20 @@ def measure_growth(engine: Engine, options: argparse.Namespace) -> list[Row]:
                 engine.model.set_attn_implementation(way.attention)
                 measured = grow(way, lambda: draw_noise(size, next(seeds)))
                 rows += measured if run > 0 else []
-    places = dict.fromkeys((row.axis, row.count, row.way) for row in rows)
-    return [take_median(place, rows) for place in places]
+    keys = dict.fromkeys((row.axis, row.count, row.way) for row in rows)
+    return [take_median(key, rows) for key in keys]
 
 
-def take_median(place: tuple[str, int, str], rows: list[Row]) -> Row:
-    """The median of what was measured at one place."""
-    here = [row for row in rows if (row.axis, row.count, row.way) == place]
-    seconds = statistics.median(row.first_token_seconds for row in here)
-    rate = statistics.median(row.tokens_per_second for row in here)
-    return Row(*place, round(seconds, 5), round(rate, 2))
+def take_median(key: tuple[str, int, str], rows: list[Row]) -> Row:
+    """Return the medians of the rows that have this (axis, count, way)."""
+    matching = [row for row in rows if (row.axis, row.count, row.way) == key]
+    seconds = statistics.median(row.first_token_seconds for row in matching)
+    rate = statistics.median(row.tokens_per_second for row in matching)
+    return Row(*key, round(seconds, 5), round(rate, 2))
 
 
 def write_rows(rows: list[Row], path: Path, note: str) -> None:
-    """A comment line that says what was measured on what, then a table."""
+    """Write a comment line with the settings and the machine, then the rows as CSV."""
     with path.open("w", newline="") as file:
         file.write(f"# {note}\n")
         writer = csv.writer(file, lineterminator="\n")
@@ -139,7 +139,7 @@ def write_rows(rows: list[Row], path: Path, note: str) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[Row], str]:
-    """What write_rows wrote."""
+    """Read the rows and the note that write_rows wrote."""
     with path.open() as file:
         note = file.readline().removeprefix("# ").strip()
         rows = [
@@ -150,7 +150,7 @@ def read_rows(path: Path) -> tuple[list[Row], str]:
 
 
 def draw_rows(rows: list[Row], note: str, path: Path) -> None:
-    """Draw three columns (pictures, turns, users) of two rows (first token, tokens a second)."""
+    """Plot three columns (pictures, turns, users) of two rows (first token, tokens per second)."""
     from matplotlib.figure import Figure  # a development requirement
 
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -158,15 +158,15 @@ def draw_rows(rows: list[Row], note: str, path: Path) -> None:
     labels = ("seconds to the first token", "tokens/s")
     for column, axis in enumerate(dict.fromkeys(row.axis for row in rows)):
         for line, label in enumerate(labels):
-            place = axes[line][column]
+            plot = axes[line][column]
             for way in dict.fromkeys(row.way for row in rows if row.axis == axis):
                 points = [row for row in rows if (row.axis, row.way) == (axis, way)]
                 values = [astuple(row)[3 + line] for row in points]
-                place.plot([row.count for row in points], values, marker="o", label=way)
-            place.set_xlabel(axis)
-            place.grid(alpha=0.3)
+                plot.plot([row.count for row in points], values, marker="o", label=way)
+            plot.set_xlabel(axis)
+            plot.grid(alpha=0.3)
             if column == 0:
-                place.set_ylabel(label)
+                plot.set_ylabel(label)
     axes[0][0].set_yscale("log")
     axes[1][0].set_ylim(bottom=0)
     axes[0][0].legend()
@@ -175,7 +175,7 @@ def draw_rows(rows: list[Row], note: str, path: Path) -> None:
 
 
 def open_measured(options: argparse.Namespace) -> tuple[Engine, str]:
-    """The engine with room for 8 pictures, and a line that says what it is and runs on."""
+    """Return an engine whose context holds 8 pictures, and a note of settings and machine."""
     engine = open_engine(options.model, options.layers, options.device, options.dtype)
     engine.stop_token_ids = lambda: []  # type: ignore[method-assign]  # decode to the limit
     if options.model == EMBEDDED:
@@ -188,12 +188,12 @@ def open_measured(options: argparse.Namespace) -> tuple[Engine, str]:
         f"{options.runs}; {describe_machine(engine.device)}"
     )
     if engine.device.type == "cuda":
-        note += f"; by bandwidth {floor_rate(engine, 2048):.0f} tokens/s at 2,048 tokens"
+        note += f"; bandwidth limit {floor_rate(engine, 2048):.0f} tokens/s at 2,048 tokens"
     return engine, note
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--model", default=EMBEDDED, help="as for `python -m benchmarks`")
     parser.add_argument("--layers", type=int, default=32)
@@ -203,13 +203,13 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--num-crops", type=int, default=1)
     parser.add_argument("--new-tokens", type=int, default=32)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--data", type=Path, default=DATA, help="where the figures are written")
-    parser.add_argument("--plot-only", action="store_true", help="draw the figures written before")
+    parser.add_argument("--data", type=Path, default=DATA, help="CSV file of the figures")
+    parser.add_argument("--plot-only", action="store_true", help="plot the existing CSV file")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure, write and draw."""
+    """Measure, write and plot."""
     options = parse_options()
     if not options.plot_only:
         engine, note = open_measured(options)

@@ -1,4 +1,4 @@
-"""The engines that are measured: a checkpoint, or random weights of the published sizes."""
+"""Models to measure: a checkpoint, or random weights of the published sizes."""
 
 import torch
 from transformers import AutoProcessor
@@ -11,7 +11,7 @@ REAL_SHAPE = "real-shape"
 
 
 def open_engine(name: str, layers: int, device: str, dtype: str) -> Engine:
-    """The engine of a checkpoint, or of REAL_SHAPE with its decoder cut to some layers."""
+    """Return the engine of a checkpoint, or of REAL_SHAPE with so many decoder layers."""
     if name != REAL_SHAPE:
         return load(name, device, dtype)
     chosen_device = choose_device(device)
@@ -19,9 +19,9 @@ def open_engine(name: str, layers: int, device: str, dtype: str) -> Engine:
 
 
 def build_real_shape(layers: int, device: torch.device, dtype: torch.dtype) -> Engine:
-    """An engine with random weights of the published sizes, made on the device.
+    """Return an engine with random weights of the published sizes, created on the device.
 
-    Its tokenizer is the embedded checkpoint's; which words they are does not change the work.
+    Its tokenizer is the embedded checkpoint's, as the vocabulary does not affect speed.
     """
     processor = AutoProcessor.from_pretrained(EMBEDDED_FOLDER)
     processor.image_processor.auto_num_crops = [16, 4]

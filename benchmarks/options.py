@@ -1,7 +1,7 @@
-"""`python -m benchmarks.options`: ways to decode on a CPU, side by side, in ms a token.
+"""`python -m benchmarks.options`: ways to decode on a CPU compared, in ms per token.
 
-Each way makes the same greedy tokens' steps with the embedded checkpoint, in turns with the others
-in one process; figures are medians. Why the engine decodes as it does is to be seen here.
+Each way decodes the same greedy tokens with the embedded checkpoint, alternating with the others in
+one process; figures are medians. They are the reason why the engine decodes as it does.
 """
 
 import argparse
@@ -18,33 +18,33 @@ from phi3v import Phi3VForCausalLM, load
 from phi3v.model.cuda_graphs import CapturedStep
 from phi3v.model.decoding import GrowingCache
 
-CONTEXT = 400  # tokens before the first that is timed: about one picture and a question
+CONTEXT = 400  # tokens in the cache before timing starts: about one picture and a question
 FIRST_TOKEN = 7  # any
 Step = Callable[[torch.Tensor], torch.Tensor]  # ids (1, 1) -> logits (1, 1, vocabulary)
 
 
 def fill(model: Phi3VForCausalLM, cache: DynamicCache | GrowingCache) -> None:
-    """Put CONTEXT tokens into a cache."""
+    """Fill a cache with CONTEXT tokens."""
     ids = torch.arange(CONTEXT)[None] % model.config.vocab_size
     model(ids, past_key_values=cache, use_cache=True)
 
 
 def step_whole(model: Phi3VForCausalLM) -> Step:
-    """The network as transformers runs it."""
+    """Return a step by transformers' forward pass."""
     cache = DynamicCache()
     fill(model, cache)
     return lambda ids: model(ids, past_key_values=cache, use_cache=True).logits
 
 
 def step_short(model: Phi3VForCausalLM) -> Step:
-    """The steps that the engine takes."""
+    """Return the engine's own decode step, see phi3v.model.decoding."""
     cache = GrowingCache()
     fill(model, cache)
     return lambda ids: model(ids, past_key_values=cache, use_cache=True).logits
 
 
 def step_compiled(model: Phi3VForCausalLM) -> Step:
-    """Steps of fixed shapes, compiled by torch.compile."""
+    """Return a decode step of static shapes, compiled by torch.compile."""
     cache = GrowingCache()
     fill(model, cache)
     captured = CapturedStep(model.model, 1024)
@@ -59,14 +59,14 @@ def step_compiled(model: Phi3VForCausalLM) -> Step:
 
 
 def quantize(model: Phi3VForCausalLM) -> Phi3VForCausalLM:
-    """Its linear layers with int8 weights, activations quantized on the way."""
+    """Return a copy whose linear layers have int8 weights and quantize activations on the fly."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its move to the package torchao
+        warnings.simplefilter("ignore")  # about its move to the package torchao
         return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, torch.qint8)
 
 
 def time_steps(step: Step, count: int) -> float:
-    """Milliseconds a token."""
+    """Return milliseconds per token over `count` steps."""
     ids = torch.tensor([[FIRST_TOKEN]])
     began = time.perf_counter()
     for _ in range(count):
@@ -82,16 +82,16 @@ def main() -> None:
     options = parser.parse_args()
     full, half = load(dtype="float32").model, load(dtype="bfloat16").model
     ways = {
-        "float32, transformers' forward": lambda: step_whole(full),
-        "float32, short steps": lambda: step_short(full),
-        "float32, compiled steps": lambda: step_compiled(full),
-        "int8 weights, short steps": lambda: step_short(quantize(full)),
-        "bfloat16, transformers' forward": lambda: step_whole(half),
-        "bfloat16, short steps": lambda: step_short(half),
-        "bfloat16, compiled steps": lambda: step_compiled(half),
+        "float32, forward pass": lambda: step_whole(full),
+        "float32, decode step": lambda: step_short(full),
+        "float32, compiled decode step": lambda: step_compiled(full),
+        "int8 weights, decode step": lambda: step_short(quantize(full)),
+        "bfloat16, forward pass": lambda: step_whole(half),
+        "bfloat16, decode step": lambda: step_short(half),
+        "bfloat16, compiled decode step": lambda: step_compiled(half),
     }
     print(f"{describe_machine(torch.device('cpu'))}; median of {options.runs}\n")
-    print("| ms a token | 1 thread | 2 threads |\n|---|---|---|")
+    print("| ms per token | 1 thread | 2 threads |\n|---|---|---|")
     figures: dict[str, list[list[float]]] = {name: [[], []] for name in ways}
     with torch.inference_mode():
         for index, threads in enumerate((1, 2)):

@@ -1,4 +1,4 @@
-"""Print that no code of the training draws (lines, books, tables), and how answers are judged."""
+"""Test cases of printed text (lines, books, tables) that no training code draws."""
 
 import random
 from collections.abc import Callable
@@ -47,7 +47,10 @@ PAPERS = (
 
 @dataclass(frozen=True)
 class Case:
-    """Pictures, a question, and how right an answer is (0 to 1; of texts: wrong characters)."""
+    """Pictures, a question, and the judge of its answers.
+
+    It returns 0 to 1, 1 is right; for texts it returns the character error rate.
+    """
 
     images: tuple[Image.Image, ...]
     question: str
@@ -57,13 +60,13 @@ class Case:
 
 @cache
 def load_font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font; Pillow's own where it is not installed."""
+    """Load a font, or Pillow's own if it is not installed."""
     path = FONT_ROOT / name
     return ImageFont.truetype(str(path), size) if path.exists() else ImageFont.load_default(size)
 
 
 def write(rng: random.Random, count: int) -> str:
-    """So many words in one case, now and then a number or a price."""
+    """Return `count` words in one case, sometimes with a number or a price as the last."""
     case = rng.choice((str.upper, str.lower, str.title, str.title))
     words = [case(rng.choice(WORDS)) for _ in range(count)]
     if rng.random() < 0.15:
@@ -73,7 +76,7 @@ def write(rng: random.Random, count: int) -> str:
 
 
 def judge_text(wanted: str) -> Callable[[str], float]:
-    """Wrong characters for each one wanted, whatever the white space at line ends."""
+    """Return a judge of the character error rate, which ignores white space at line ends."""
 
     def judge(answer: str) -> float:
         lines = "\n".join(line.strip() for line in answer.strip().splitlines())
@@ -83,7 +86,7 @@ def judge_text(wanted: str) -> Callable[[str], float]:
 
 
 def make_text(rng: random.Random, low: int, high: int, fonts: tuple[str, ...] = FONTS) -> Case:
-    """One to four lines; their size in pixels is between two."""
+    """One to four lines of text, of `low` to `high` pixels."""
     while True:
         size = rng.randint(low, high)
         font = load_font(rng.choice(fonts), size)
@@ -130,7 +133,7 @@ def make_book(rng: random.Random) -> Case:
 
 
 def make_table(rng: random.Random) -> Case:
-    """Two to four columns, two to five rows, ruled; the share of right cells."""
+    """A ruled table of two to four columns and two to five rows; judged by its right cells."""
     columns, rows = rng.randint(2, 4), rng.randint(2, 5)
     size = rng.randint(20, 26)
     font = load_font(rng.choice(FONTS), size)

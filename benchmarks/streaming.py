@@ -1,8 +1,8 @@
-"""`python -m benchmarks.streaming`: what reading an answer while it is written costs.
+"""`python -m benchmarks.streaming`: the cost of streaming an answer while it is decoded.
 
-The same prompt is answered by the engine, its text read as it comes, and by the same network's
-`generate` with the same cache and no streamer; both ways take turns in one process, rates and ratio
-are medians, the ratio of the runs next to each other.
+The same prompt is answered by the engine, which streams its text, and by `generate` of the same
+model with the same cache and no streamer. Both alternate in one process; rates are medians, and
+the ratio is the median over pairs of consecutive runs.
 """
 
 import argparse
@@ -24,7 +24,7 @@ TURNS = (Turn("user", "Hello"),)
 
 
 def stream(engine: Engine, count: int) -> float:
-    """Tokens per second of the engine, read as they come."""
+    """Return tokens per second of the engine, its text read as it arrives."""
     engine.clear_caches()
     *_, last = engine.stream(Request(TURNS, Sampling(count), ends_loops=False))
     assert last.statistics is not None
@@ -32,7 +32,7 @@ def stream(engine: Engine, count: int) -> float:
 
 
 def generate(engine: Engine, count: int) -> float:
-    """Tokens per second of `generate` alone, from the first token to the last."""
+    """Return tokens per second of `generate` alone, from the first token to the last."""
     ids = torch.tensor([engine.processor.tokenize(render_prompt(TURNS, engine.processor), [])])
     ids, clock = ids.to(engine.device), Clock()
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def generate(engine: Engine, count: int) -> float:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
     parser.add_argument("--model", default=EMBEDDED, help="as for `python -m benchmarks`")
     parser.add_argument("--layers", type=int, default=32)

@@ -1,4 +1,4 @@
-"""The command line: train, export, evaluate, curve, preview."""
+"""Command line of training: train, export, evaluate, curve, preview."""
 
 import argparse
 from pathlib import Path
@@ -11,27 +11,29 @@ from training.preview import preview
 from training.settings import CONFIG, load_config
 from training.stages import Training
 
+RUN_HELP = "folder of the training state and log"
+
 
 def parse_arguments() -> argparse.Namespace:
-    """Flags of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train from the seed, or go on; then export")
-    train.add_argument("--workers", type=int, default=1, help="processes that draw")
-    train.add_argument("--eager", action="store_true", help="compile nothing on a CPU")
-    exported = commands.add_parser("export", help="write the state reached so far")
+    train = commands.add_parser("train", help="train from the seed, or resume; then export")
+    train.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
+    train.add_argument("--eager", action="store_true", help="do not compile layers on a CPU")
+    exported = commands.add_parser("export", help="export the saved training state")
     for command in (train, exported):
         command.add_argument("--config", type=Path, default=CONFIG)
-        command.add_argument("--run", type=Path, default=Path("runs/embedded"), help="state, log")
+        command.add_argument("--run", type=Path, default=Path("runs/embedded"), help=RUN_HELP)
         command.add_argument("--device", default="cpu", help="cpu or cuda")
         command.add_argument("--to", type=Path, default=ASSETS, help="folder of the checkpoint")
-    measure = commands.add_parser("evaluate", help="measure a checkpoint and write its card")
+    measure = commands.add_parser("evaluate", help="measure a checkpoint and write its model card")
     measure.add_argument("--folder", type=Path, default=ASSETS)
-    measure.add_argument("--samples", type=int, default=100, help="of each task")
-    measure.add_argument("--tasks", nargs="+", help="only these, and leave the card alone")
-    measure.add_argument("--show", type=int, default=0, help="print so many answers of each task")
-    curve = commands.add_parser("curve", help="plot the log of a run")
-    curve.add_argument("--run", type=Path, default=Path("runs/embedded"), help="state, log")
+    measure.add_argument("--samples", type=int, default=100, help="samples per task")
+    measure.add_argument("--tasks", nargs="+", help="only these; no card is written")
+    measure.add_argument("--show", type=int, default=0, help="answers to print per task")
+    curve = commands.add_parser("curve", help="plot the log of a training run")
+    curve.add_argument("--run", type=Path, default=Path("runs/embedded"), help=RUN_HELP)
     curve.add_argument("--to", type=Path, default=ASSETS / "curve.png")
     sheet = commands.add_parser("preview", help="draw a sheet of samples")
     sheet.add_argument("--seed", type=int, default=0)
@@ -42,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run a subcommand."""
+    """Run the subcommand."""
     arguments = parse_arguments()
     if arguments.command in ("train", "export"):
         config = load_config(arguments.config)

@@ -1,7 +1,7 @@
-"""Batches of drawn pictures as tensors; each is a pure function of (seed, number).
+"""Datasets of drawn pictures as tensors; each batch is a pure function of (seed, number).
 
 B batch, N frames of all pictures in the batch, C cells of a frame or window, S slots in a
-cell, W the tokens that can name a cell.
+cell, W the tokens that can name what a cell shows.
 """
 
 import random
@@ -41,20 +41,20 @@ from training.text import draw_page
 from training.tokenizer import IGNORED
 from training.tower import CELLS
 
-CUT_SHARES = {  # of a batch
+CUT_SHARES = {  # batch sizes by layout, as shares of the stage's
     **{FOUR: 0.4, FOUR_STRIP: 0.4, WIDE: 0.6, TALL: 0.6, PANORAMA: 0.5},
     **{SIX_WIDE: 0.35, SIX_TALL: 0.35, NINE: 0.25, NINE_STRIP: 0.3},
 }
-CUT_WEIGHTS = {
+CUT_WEIGHTS = {  # how often a picture that is cut into crops has each layout
     **{FOUR: 0.62, WIDE: 0.07, TALL: 0.05, PANORAMA: 0.03},
     **{SIX_WIDE: 0.04, SIX_TALL: 0.04, NINE: 0.15},
 }
-NINE_STRIPS = 0.35  # of the strips of pictures that are cut
-WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: where things are matters, or nothing is
-VERDICT_WEIGHT = 3.0
-FOUND_WEIGHT = 3.0  # of the first character of a line of print: the others are next to it
-# (pictures, layout): tokens of a row of the batch, and no label stands before these. One length
-# for each kind of batch: a compiled layer is compiled once for each.
+NINE_STRIPS = 0.35  # share of nine crops among the strips of pictures that are cut into crops
+WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: positions matter, or there are no marks
+VERDICT_WEIGHT = 3.0  # of the token that says whether two pictures are identical
+FOUND_WEIGHT = 3.0  # of the first character of a line of text: the others are next to it
+# (pictures, layout): tokens per row of the batch, and the first position that may have a label.
+# Lengths are fixed per kind of batch, as a compiled layer is compiled once for each length.
 LENGTHS = {
     (1, SINGLE): (544, 320),
     (2, SINGLE): (784, 640),
@@ -76,42 +76,42 @@ LENGTHS = {
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames (or windows of them) and what stands in their cells."""
+    """Frames, or windows of them, and the names of what their cells show."""
 
     pixels: Tensor  # (N, height, width, 3) uint8
     places: Tensor  # (N, P) int64, each patch's index in the 24x24 grid
-    names: Tensor  # (N, C, S, W) uint8, 1 where the token names what stands there
+    names: Tensor  # (N, C, S, W) uint8, 1 where the token names what a slot shows
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Questions and answers."""
+    """Questions and answers as token ids, with labels and the image tokens that show them."""
 
-    token_ids: Tensor  # (B, T) int64, IMAGE_SLOT where an image token stands
-    labels: Tensor  # (B, T) int64, already shifted: the token to be predicted at each position
-    weights: Tensor  # (B, T) float32, what each label's losses count
-    pointers: Tensor  # (K, 3) int64: a row, a position in it, and a slot that shows its label
-    start: int  # no label stands before this position
+    token_ids: Tensor  # (B, T) int64, IMAGE_SLOT in place of image tokens
+    labels: Tensor  # (B, T) int64, already shifted: the token to predict at each position
+    weights: Tensor  # (B, T) float32, weight of each label's losses
+    pointers: Tensor  # (K, 3) int64: row, position, image slot that shows its label
+    start: int  # the first position that may have a label
 
     def follow(self) -> "Turns":
-        """The same, pointing at what has just been said instead of what is to be said."""
+        """Return a copy whose pointers show each position's own token instead of the next one."""
         pointers = self.pointers + self.pointers.new_tensor((0, 1, 0))
         return replace(self, pointers=pointers[pointers[:, 1] < self.token_ids.shape[1]])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Questions and answers about frames, and what goes along with them."""
+    """Questions and answers about frames, with the auxiliary batches of the same step."""
 
     turns: Turns
     frames: Frames
     layout: Layout = SINGLE  # of every picture
-    pages: Frames | None = None  # windows of dense pages, which keep the tower sharp
-    drills: Sentences | None = None  # pairs in words alone
+    pages: Frames | None = None  # windows of dense pages, to keep the vision tower accurate
+    drills: Sentences | None = None  # text-only questions and answers
 
 
 def stack_frames(rows: list[Row]) -> Frames:
-    """Rows of (pixels, places, names) as tensors."""
+    """Stack rows of (pixels, places, names) into tensors."""
     pixels, places, names = zip(*rows, strict=True)
     return Frames(
         torch.from_numpy(np.stack(pixels)),
@@ -121,7 +121,7 @@ def stack_frames(rows: list[Row]) -> Frames:
 
 
 class Pages(Dataset):
-    """Batches of windows of dense pages, for the tower alone."""
+    """Batches of windows of dense pages, which train the vision tower alone."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class Pages(Dataset):
 
 
 class Questions(Dataset):
-    """Batches of questions about pictures; all of a batch show equally many, in one layout."""
+    """Batches of questions about equally many pictures each, all in one layout."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class Questions(Dataset):
     def draw(
         self, rng: random.Random, tasks: dict[str, float], layout: Layout, size: int
     ) -> tuple[list[Sample], list[int]]:
-        """Samples whose pictures have the layout, and the first row of each one's strip."""
+        """Draw samples whose pictures have the layout; return the first rows of strips, too."""
         samples, tops = [], []
         while len(samples) < size:
             sample = draw_sample(rng, tasks)
@@ -212,9 +212,9 @@ class Questions(Dataset):
         return samples, tops
 
     def collate(self, samples: list[Sample], layout: Layout, tops: list[int]) -> Batch:
-        """Samples with equally many pictures as one batch, padded on the right.
+        """Collate samples with equally many pictures into one batch, padded on the right.
 
-        The few answers that do not fit lose their end.
+        The few answers that are too long are truncated.
         """
         encoded = [self.encoder.encode(sample, layout.image_tokens) for sample in samples]
         length, start = LENGTHS[len(samples[0].pictures), layout]

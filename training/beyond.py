@@ -1,6 +1,6 @@
-"""What the network cannot do: photograph-like pictures, scribbles, noise, questions of knowledge.
+"""What the model cannot do: photograph-like pictures, scribbles, noise, knowledge questions.
 
-The answer says so in one sentence, and names the flag that runs a network which can.
+The answer says so in one sentence, and names the flag that starts a model which can.
 """
 
 import math
@@ -38,7 +38,7 @@ KNOWLEDGE = (
 
 
 def make_noise(rng: random.Random, width: int, height: int) -> np.ndarray:
-    """Smooth noise of several octaves in 0..1, (H, W): clouds, hills or bark."""
+    """Return smooth noise of several octaves in 0..1, (H, W), like clouds, hills or bark."""
     source = np.random.default_rng(rng.getrandbits(32))
     total = np.zeros((height, width), np.float32)
     power = rng.uniform(0.4, 0.9)
@@ -52,7 +52,7 @@ def make_noise(rng: random.Random, width: int, height: int) -> np.ndarray:
 
 
 def colour_noise(rng: random.Random, paper: Paper) -> Image.Image:
-    """Noise between two or three colours, like sky, sand or leaves."""
+    """Draw noise between two colours, perhaps shaded, like sky, sand or leaves."""
     field = make_noise(rng, paper.width, paper.height)[:, :, None]
     low, high = (np.array([rng.randrange(256) for _ in range(3)], np.float32) for _ in range(2))
     pixels = low + (high - low) * field
@@ -62,7 +62,7 @@ def colour_noise(rng: random.Random, paper: Paper) -> Image.Image:
 
 
 def draw_scenery(rng: random.Random, paper: Paper) -> Image.Image:
-    """Sky above, hills before each other, textured: a landscape of a kind."""
+    """Draw a textured landscape: sky above hills that overlap."""
     image = colour_noise(rng, paper)
     for layer in range(rng.randint(1, 4)):
         ground = colour_noise(rng, paper)
@@ -84,7 +84,7 @@ def draw_scenery(rng: random.Random, paper: Paper) -> Image.Image:
 
 
 def draw_bodies(rng: random.Random, paper: Paper) -> Image.Image:
-    """Many shaded ellipses over noise: heads, fruit, stones, or nothing one could name."""
+    """Draw many shaded ellipses over noise, like heads, fruit or stones."""
     image = colour_noise(rng, paper)
     for _ in range(rng.randint(2, 14)):
         width = rng.uniform(0.08, 0.6) * paper.width
@@ -98,7 +98,7 @@ def draw_bodies(rng: random.Random, paper: Paper) -> Image.Image:
 
 
 def draw_scribble(rng: random.Random, paper: Paper) -> Image.Image:
-    """Curves that look like handwriting and are none, or a tangle."""
+    """Draw curves that resemble handwriting, or a tangle."""
     image = paper.blank()
     draw = ImageDraw.Draw(image)
     for line in range(rng.randint(1, 5)):
@@ -113,7 +113,7 @@ def draw_scribble(rng: random.Random, paper: Paper) -> Image.Image:
 
 
 def draw_static(rng: random.Random, paper: Paper) -> Image.Image:
-    """Noise pixel by pixel, or in blocks."""
+    """Draw independent noise per pixel or per block."""
     block = rng.choice((1, 1, 2, 4, 8))
     size = (max(1, paper.height // block), max(1, paper.width // block), 3)
     source = np.random.default_rng(rng.getrandbits(32))
@@ -122,7 +122,7 @@ def draw_static(rng: random.Random, paper: Paper) -> Image.Image:
 
 
 def draw_gradient(rng: random.Random, paper: Paper) -> Image.Image:
-    """From one colour to another, in some direction, with a little grain."""
+    """Draw a gradient between two colours in a random direction, with a little grain."""
     angle = rng.uniform(0, 2 * math.pi)
     y, x = np.mgrid[0 : paper.height, 0 : paper.width].astype(np.float32)
     field = x * math.cos(angle) / paper.width + y * math.sin(angle) / paper.height
@@ -136,7 +136,7 @@ DRAWERS = (draw_scenery, draw_bodies, draw_scenery, colour_noise, draw_scribble,
 
 
 def draw_beyond(rng: random.Random) -> Picture:
-    """A picture that the network cannot describe; no mark stands on it."""
+    """Draw a picture that the model cannot describe; it has no marks."""
     paper = choose_paper(rng)
     drawer = rng.choice((*DRAWERS, draw_gradient))
     image = drawer(rng, paper)
@@ -146,14 +146,14 @@ def draw_beyond(rng: random.Random) -> Picture:
 
 
 def draw_empty(rng: random.Random) -> Picture:
-    """One plain colour."""
+    """Draw a picture of one plain colour."""
     paper = choose_paper(rng)
     colour = paper.background if rng.random() < 0.6 else sample_colour(rng, "gray")
     return Picture(Image.new("RGB", (paper.width, paper.height), colour), ())
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """A picture beyond it, an empty one, or a question of knowledge about a picture it can read."""
+    """A picture beyond the model, an empty one, or a knowledge question about a readable one."""
     roll = rng.random()
     if roll < 0.15:
         makers = (text.make_word, shapes.make_sample, describe.make_sample)

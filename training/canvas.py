@@ -1,7 +1,7 @@
-"""Canvases, fonts, and the frame the network sees.
+"""Canvases, fonts, and the frames that the model gets.
 
-Knows where every mark (a character, a piece of a shape) stands on a picture and where the image
-processor's scaling puts it; knows nothing of questions and answers.
+Knows the position of every mark (a character, a piece of a shape) on a picture, and after the image
+processor's scaling; knows nothing of questions and answers.
 """
 
 import random
@@ -42,7 +42,7 @@ TRAINED_FONTS = (
     "roboto/unhinted/RobotoCondensed-Bold.ttf",
     *(f"crosextra/Carlito-{name}.ttf" for name in ("Regular", "Bold")),
 )
-PLAIN_FONTS = (  # the faces that pictures are most often printed in
+PLAIN_FONTS = (  # the most common faces
     *(f"dejavu/DejaVu{name}.ttf" for name in ("Sans", "Sans", "Sans-Bold", "Sans-Bold", "Serif")),
     *(
         f"liberation/Liberation{name}.ttf"
@@ -57,7 +57,7 @@ HELD_OUT_FONTS = (
 )
 DEFAULT_FONT = "default"  # the face that comes with Pillow
 
-SIZES = (  # width, height of canvases as people make them
+SIZES = (  # width, height of common canvases
     *((336, 336), (400, 300), (480, 360), (640, 480), (512, 512), (320, 200), (448, 448)),
     *((300, 300), (256, 256), (500, 300), (640, 360), (600, 400), (400, 400), (320, 240)),
     *((224, 224), (300, 400), (360, 480), (480, 640), (480, 200), (640, 240), (400, 200)),
@@ -76,7 +76,7 @@ LARGEST_SIZES = (  # of canvases that are cut into three by three crops
     *((1000, 1000), (800, 800), (1200, 900), (960, 720), (1100, 800), (750, 550), (1344, 1000)),
     *((600, 800), (768, 1024), (900, 1200), (700, 1000), (750, 1000), (720, 900)),
 )
-OBLONG = {  # by the longer and shorter grid: pixels of the longer side, and how often the shorter
+OBLONG = {  # by (longer, shorter) side of the grid: the longer side in pixels, the aspect ratio
     (2, 1): ((340, 900), (2.0, 2.95)),
     (3, 1): ((480, 1344), (3.02, 3.95)),
     (3, 2): ((690, 1344), (1.52, 2.95)),
@@ -84,11 +84,11 @@ OBLONG = {  # by the longer and shorter grid: pixels of the longer side, and how
 
 
 class Dice(random.Random):
-    """A random generator that knows how wide to draw.
+    """A random generator that also carries how varied samples are to be.
 
-    `breadth` is the share of choices made among everything; the others are made among what pictures
-    usually look like. `grid` is the rows and columns of crops that pictures will be cut into. A
-    plain random.Random draws as wide as can be, for one crop.
+    `breadth` is the share of choices made among all options; the others are made among the common
+    ones. `grid` is the rows and columns of crops that pictures will be cut into. A plain
+    random.Random counts as breadth 1 and one crop.
     """
 
     def __new__(cls, seed: str, breadth: float) -> "Dice":  # noqa: D102
@@ -101,32 +101,32 @@ class Dice(random.Random):
 
 
 def get_grid(rng: random.Random) -> tuple[int, int]:
-    """Rows and columns of crops that what is drawn will be cut into."""
+    """Return the rows and columns of crops that drawn pictures will be cut into."""
     return getattr(rng, "grid", (1, 1))
 
 
 def count_crops(rng: random.Random) -> int:
-    """Crops along the longer side of what is drawn."""
+    """Return the number of crops along the longer side of drawn pictures."""
     return max(get_grid(rng))
 
 
 def is_wide(rng: random.Random) -> bool:
-    """Whether the next choice is made among everything."""
+    """True if the next choice is made among all options; may advance the generator."""
     breadth = getattr(rng, "breadth", 1.0)
     return breadth >= 1 or rng.random() < breadth
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A token that names what stands at a point of a picture, in the picture's pixels.
+    """A point of a picture, in its pixels, and the token that names what is drawn there.
 
-    `middle` is that of the shape it belongs to.
+    `middle` is the centre of the shape it belongs to.
     """
 
     x: float
     y: float
     token: str
-    name: str  # of what it belongs to: a line of print, "red circle"
+    name: str  # of what it belongs to: a line of text, "red circle"
     middle: tuple[float, float] | None = None
 
 
@@ -140,7 +140,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sample:
-    """A question about one or several pictures and the right answer, and sometimes more of both."""
+    """A question about one or several pictures with the expected answer, and follow-up turns."""
 
     task: str
     pictures: tuple[Picture, ...]
@@ -151,7 +151,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Paper:
-    """What a picture is drawn on and with."""
+    """Size, colours and crops of a canvas."""
 
     width: int
     height: int
@@ -162,16 +162,16 @@ class Paper:
 
     @property
     def scale(self) -> float:
-        """Pixels of the frames per pixel of the canvas."""
+        """Frame pixels per canvas pixel."""
         return self.crops_across * FRAME / max(self.width, self.height)
 
     def blank(self) -> Image.Image:
-        """An empty canvas."""
+        """Return an empty canvas."""
         return Image.new("RGB", (self.width, self.height), self.background)
 
 
 def choose_paper(rng: random.Random) -> Paper:
-    """A canvas of a common or random size with a plain background and an ink that shows on it."""
+    """Choose a canvas of a common or random size, a plain background and an ink with contrast."""
     crops = count_crops(rng)
     rows, columns = get_grid(rng)
     if rows != columns:
@@ -188,7 +188,7 @@ def choose_paper(rng: random.Random) -> Paper:
 
 
 def make_paper(rng: random.Random, width: int, height: int) -> Paper:
-    """A canvas of this size; if not drawn wide, with high contrast."""
+    """Choose colours for a canvas of this size; of high contrast unless `is_wide`."""
     if is_wide(rng):
         background, name = sample_background(rng)
         ink = sample_ink(rng, background)
@@ -205,7 +205,7 @@ def make_paper(rng: random.Random, width: int, height: int) -> Paper:
 
 @lru_cache
 def list_fonts(held_out: bool = False) -> tuple[str, ...]:
-    """Installed fonts of the training or the held-out families, the default font among the first.
+    """Return installed fonts: of the training families and Pillow's default, or held-out ones.
 
     Raises:
         FileNotFoundError: none of the families is installed.
@@ -221,7 +221,7 @@ def list_fonts(held_out: bool = False) -> tuple[str, ...]:
 
 
 def choose_font(rng: random.Random, held_out: bool) -> str:
-    """An installed font: any, or one of the most common ones."""
+    """Choose an installed font: any, or one of the most common ones."""
     fonts = list_fonts(held_out)
     if not held_out and not is_wide(rng):
         fonts = tuple(f for f in fonts if f in PLAIN_FONTS or f == DEFAULT_FONT) or fonts
@@ -230,18 +230,18 @@ def choose_font(rng: random.Random, held_out: bool) -> str:
 
 @lru_cache(maxsize=6000)
 def load_font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font face at a size in pixels, kept: opening one costs more than drawing a word."""
+    """Open a font face at a size in pixels; cached, as opening costs more than drawing a word."""
     if name == DEFAULT_FONT:
         face = ImageFont.load_default(size)
         assert isinstance(face, ImageFont.FreeTypeFont), "Pillow is built without FreeType"
         return face
-    # The basic engine is some times faster, and Latin print needs no shaping.
+    # The basic layout engine is several times faster, and Latin text needs no shaping.
     return ImageFont.truetype(str(FONT_ROOT / name), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=400_000)
 def measure_glyph(name: str, size: int, character: str) -> tuple[float, float, float]:
-    """Advance of a glyph, and the centre of its ink from the pen position ("la" anchor)."""
+    """Return a glyph's advance, and its ink's centre from the pen position ("la" anchor)."""
     font = load_font(name, size)
     left, top, right, bottom = font.getbbox(character)
     return font.getlength(character), (left + right) / 2, (top + bottom) / 2
@@ -249,18 +249,18 @@ def measure_glyph(name: str, size: int, character: str) -> tuple[float, float, f
 
 @lru_cache(maxsize=6000)
 def measure_line(name: str, size: int) -> int:
-    """Height of a line: ascender to descender."""
+    """Return the height of a line, ascender to descender."""
     ascent, descent = load_font(name, size).getmetrics()
     return ascent + descent
 
 
 def measure_word(name: str, size: int, word: str) -> float:
-    """Width of a word, from its glyphs' advances."""
+    """Return the width of a word, the sum of its glyphs' advances."""
     return sum(measure_glyph(name, size, character)[0] for character in word)
 
 
 def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]:
-    """The marks of a word or a line drawn at (x, y): of its characters and of its spaces."""
+    """Return the marks of a word or line drawn at (x, y), one per character, spaces included."""
     marks = []
     _, _, middle = measure_glyph(name, size, "x")
     for character in word:
@@ -273,7 +273,7 @@ def mark_word(name: str, size: int, word: str, x: float, y: float) -> list[Mark]
 
 
 def locate(width: int, height: int, num_crops: int = 1) -> tuple[float, int, int]:
-    """Scale, left and top that map pixels of a picture of this size to the padded one's."""
+    """Return scale, left and top that map a picture's pixels to those of the padded picture."""
     fitted_width, fitted_height = fit_within_crops(width, height, num_crops)
     scale = max(fitted_width, fitted_height) / max(width, height)
     return scale, -fitted_width % FRAME // 2, -fitted_height % FRAME // 2

@@ -1,4 +1,4 @@
-"""The checkpoint's model card: what it was trained on, what it scores, what it answers."""
+"""The checkpoint's model card: training data, scores and sample answers."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ missing or wrong, a shape taken for a similar one, a difference overlooked.
 
 
 def format_table(scores: list[Score]) -> str:
-    """The rows in Markdown."""
+    """Format scores as a Markdown table."""
     lines = ["| task | pictures | measure | score | samples |", "|---|---|---|---|---|"]
     lines += [
         f"| {s.task} | {s.pictures} | {s.measure} | {s.value:.1f} | {s.samples} |" for s in scores
@@ -70,7 +70,7 @@ def format_table(scores: list[Score]) -> str:
 
 
 def caption(trial: Trial) -> str:
-    """Question, answer, and what the answer should have been."""
+    """Return question, answer and, if that is wrong, the expected answer."""
     lines = [wrap(trial.sample.question), wrap("> " + trial.answer)]
     if not trial.is_exact:
         lines.append(wrap("right: " + trial.sample.answer))

@@ -43,11 +43,11 @@ TABLES = (
     "Convert this chart to a table.",
     "Give the values of the chart as a table.",
 )
-NUMBERLESS = 0.68  # the share of the questions whose answer can do without numbers
+NUMBERLESS = 0.68  # the share of the questions that can be answered without numbers
 
 
 def write_table(series: Series) -> str:
-    """The values in Markdown."""
+    """Format the values as a Markdown table."""
     rows = [
         f"| {label} | {value}{series.unit} |"
         for label, value in zip(series.labels, series.values, strict=True)
@@ -58,28 +58,28 @@ def write_table(series: Series) -> str:
 def ask_for_several(
     rng: random.Random, series: Series, colours: tuple[str, ...]
 ) -> tuple[str, str]:
-    """A question about some of the bars, in any order: so each one's column is to be found.
+    """Ask for some of the bars in random order, so that each one's column has to be located.
 
-    The values are printed, or the bars have colours.
+    Needs printed values, or bars of different colours.
     """
     count = len(series.labels)
     some = rng.sample(range(count), rng.randint(2, count))
     if colours and (not series.is_printed or rng.random() < 0.5):
         asked = f"What are the {join(tuple(colours[i] for i in some))} bars?"
-        told = join(tuple(f"the {colours[i]} bar is {series.tell(i)}" for i in some))
-        return asked, f"{told[0].upper()}{told[1:]}."
+        answer = join(tuple(f"the {colours[i]} bar is {series.tell(i)}" for i in some))
+        return asked, f"{answer[0].upper()}{answer[1:]}."
     labels = tuple(series.labels[i] for i in some)
     values = tuple(f"{series.values[i]}{series.unit}" for i in some)
     if rng.random() < 0.5:
         pairs, asked = (values, labels), rng.choice(OF_VALUES).format(join(values))
     else:
         pairs, asked = (labels, values), rng.choice(OF_LABELS).format(join(labels))
-    told = join(tuple(f"{one} is {other}" for one, other in zip(*pairs, strict=True)))
-    return asked, f"{told}."
+    answer = join(tuple(f"{one} is {other}" for one, other in zip(*pairs, strict=True)))
+    return asked, f"{answer}."
 
 
 def ask(rng: random.Random, series: Series, colours: tuple[str, ...]) -> tuple[str, str]:
-    """A question about the chart, and its answer."""
+    """Return a random question about the chart, and its answer."""
     if colours and rng.random() < 0.25:
         index = rng.randrange(len(colours))
         question = rng.choice(BY_COLOUR).format(colours[index])
@@ -115,6 +115,6 @@ def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
     asked = [ask(rng, series, colours) for _ in range(rng.choice((1, 2, 3, 4)))]
     if (colours or series.is_printed) and rng.random() < 0.8:
         asked.insert(rng.randint(0, len(asked)), ask_for_several(rng, series, colours))
-    turns = {told: question for question, told in asked}  # none is answered by a turn before
-    (question, answer), *more = [(question, told) for told, question in turns.items()]
+    turns = {answer: question for question, answer in asked}  # no answer is given twice
+    (question, answer), *more = [(question, answer) for answer, question in turns.items()]
     return Sample("chart", (picture,), question, answer, tuple(more))

@@ -5,7 +5,7 @@ import random
 
 Rgb = tuple[int, int, int]
 
-# What pictures made by others use: CSS names and the usual chart palettes.
+# Shades that are common elsewhere: CSS colours and the usual chart palettes.
 EXACT: dict[str, tuple[Rgb, ...]] = {
     "red": ((255, 0, 0), (220, 20, 60), (200, 30, 30), (214, 39, 40), (220, 40, 40), (139, 0, 0)),
     "green": ((0, 128, 0), (0, 255, 0), (34, 139, 34), (44, 160, 44), (50, 205, 50), (40, 160, 60)),
@@ -40,7 +40,7 @@ RANGES: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
 
 
 def sample_colour(rng: random.Random, name: str) -> Rgb:
-    """A shade that people would call by this name."""
+    """Return a random shade of a named colour."""
     if rng.random() < 0.5:
         return rng.choice(EXACT[name])
     hue, saturation, value = (rng.uniform(*limits) for limits in RANGES[name])
@@ -54,12 +54,12 @@ def luminance(colour: Rgb) -> float:
 
 
 def distance(one: Rgb, other: Rgb) -> float:
-    """How far two colours lie apart in RGB."""
+    """Euclidean distance of two colours in RGB."""
     return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
 
 
 def sample_background(rng: random.Random) -> tuple[Rgb, str]:
-    """A plain background and its name: white, black, gray, light, dark, or a colour."""
+    """Choose a plain background and its name: white, black, gray, light, dark, or a colour."""
     roll = rng.random()
     if roll < 0.45:
         return rng.choice(((255, 255, 255), (255, 255, 255), (250, 250, 250))), "white"
@@ -81,7 +81,7 @@ def sample_background(rng: random.Random) -> tuple[Rgb, str]:
 
 
 def sample_ink(rng: random.Random, background: Rgb) -> Rgb:
-    """A colour for print that stands out from the background."""
+    """Choose a text colour that contrasts with the background."""
     level = luminance(background)
     plain = (0, 0, 0) if level > 110 else (255, 255, 255)
     if rng.random() < 0.5:

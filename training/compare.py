@@ -1,4 +1,4 @@
-"""Two pictures that are the same but for one thing, or the same altogether."""
+"""Pairs of pictures that differ in one thing, or are identical."""
 
 import random
 import string
@@ -43,13 +43,13 @@ DIFFERENT = 0.67  # the share of pairs in which something changes
 
 
 def write_answer(first: str, second: str) -> str:
-    """Both pictures are read out, then judged: so the judgement has only to compare two texts."""
+    """State what both pictures show, then the verdict, which then only compares two texts."""
     same = ": the two pictures are identical" if first == second else ""
     return f"The first picture shows {first}, the second {second}{same}."
 
 
 def change_shape(rng: random.Random, shape: Shape, paper: Paper) -> Shape:
-    """The shape in another colour, or another shape in the same colour and place."""
+    """Return the shape in another colour, or another kind in the same colour and position."""
     if rng.random() < 0.5:
         for _ in range(30):
             colour = rng.choice([name for name in COLOURS if name != shape.colour])
@@ -66,7 +66,7 @@ def change_shape(rng: random.Random, shape: Shape, paper: Paper) -> Shape:
 
 
 def compare_shapes(rng: random.Random) -> tuple[list[Picture], list[str]]:
-    """One or two shapes; one of them changes, or none."""
+    """Draw one or two shapes twice, one of them or none changed; return their names, too."""
     paper = choose_paper(rng)
     boxes = choose_boxes(rng, paper, rng.choice((1, 1, 2)) if is_wide(rng) else 1)
     before = order_shapes([place_shape(rng, paper, box) for box in boxes])
@@ -80,22 +80,22 @@ def compare_shapes(rng: random.Random) -> tuple[list[Picture], list[str]]:
 
 
 def change_letter(rng: random.Random, line: str) -> str:
-    """The line with one letter or digit replaced by another of its kind."""
-    places = [i for i, character in enumerate(line) if character.isalnum()]
-    if not places:
+    """Replace one letter or digit of the line by another of its kind."""
+    positions = [i for i, character in enumerate(line) if character.isalnum()]
+    if not positions:
         return line + "."
-    place = rng.choice(places)
-    old = line[place]
+    position = rng.choice(positions)
+    old = line[position]
     if old.isdigit():
         alphabet = string.digits
     else:
         alphabet = string.ascii_uppercase if old.isupper() else string.ascii_lowercase
     new = rng.choice([character for character in alphabet if character != old])
-    return line[:place] + new + line[place + 1 :]
+    return line[:position] + new + line[position + 1 :]
 
 
 def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], list[str]]:
-    """A line or two of print; a letter or a whole word changes, or nothing."""
+    """Draw one or two lines of text twice, with a letter, a whole word or nothing changed."""
     paper = choose_paper(rng)
     face = text.choose_text_face(rng, paper, held_out)
     before = [choose_word(rng, face.case, held_out, wide=False)]
@@ -121,7 +121,7 @@ def compare_text(rng: random.Random, held_out: bool) -> tuple[list[Picture], lis
 
 
 def draw_anything(rng: random.Random, held_out: bool) -> tuple[Picture, str]:
-    """A shape or a word, on its own paper."""
+    """Draw a shape or a word on a canvas of its own; return its name, too."""
     paper = choose_paper(rng)
     if rng.random() < 0.6:
         shape = place_shape(rng, paper, choose_boxes(rng, paper, 1)[0])
@@ -132,7 +132,7 @@ def draw_anything(rng: random.Random, held_out: bool) -> tuple[Picture, str]:
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """A pair of pictures; the answer names what each shows, and says so when they are identical."""
+    """A pair of pictures; the answer names what each shows, and says if they are identical."""
     roll = rng.random()
     if roll < 0.3:
         pictures, names = compare_shapes(rng)

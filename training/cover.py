@@ -1,4 +1,4 @@
-"""Book covers: a title in large print, the author below it."""
+"""Book covers: a title in large type, the author below it."""
 
 import random
 
@@ -20,7 +20,7 @@ QUESTIONS = (
 
 
 def write_title(rng: random.Random, held_out: bool) -> list[str]:
-    """One to four words, on as many lines or fewer."""
+    """Choose one to four words, on as many lines or fewer."""
     case = rng.choice(("upper", "upper", "title"))
     first, *others = (
         choose_word(rng, case, held_out, hard=0.0) for _ in range(rng.choice((1, 2, 2, 3, 3, 3, 4)))
@@ -35,7 +35,7 @@ def write_title(rng: random.Random, held_out: bool) -> list[str]:
 
 
 def draw_cover(rng: random.Random, title: list[str], author: str, held_out: bool) -> Picture:
-    """The title's lines and the author on one canvas, mostly a tall one."""
+    """Draw the title's lines and the author on one canvas, usually a tall one."""
     for _ in range(20):
         paper = choose_paper(rng)
         if paper.height >= paper.width or rng.random() < 0.3:
@@ -73,7 +73,7 @@ PLAIN = ((255, 255, 255), "white", (0, 0, 0))
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """`The title of the book is "ALONE" and the author is Morgan Maxwell.`, or the lines read."""
+    """`The title of the book is "ALONE" and the author is Morgan Maxwell.`, or the text."""
     title = write_title(rng, held_out)
     author = write_name(rng, held_out)
     printed = author.upper() if rng.random() < 0.15 else author

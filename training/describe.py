@@ -1,4 +1,4 @@
-"""Pictures that hold print, or print and a shape: described, or read."""
+"""Pictures of text, or of text and a shape, to be described or read."""
 
 import random
 
@@ -31,7 +31,7 @@ NO_TEXT = "There is no text in this picture."
 
 
 def draw_sign(rng: random.Random, held_out: bool) -> tuple[Paper, list[str], Picture]:
-    """One or two lines of print."""
+    """Draw one or two lines of text."""
     paper = choose_paper(rng)
     face = text.choose_text_face(rng, paper, held_out)
     lines = text.write_phrase(rng, face.case, held_out)
@@ -40,7 +40,7 @@ def draw_sign(rng: random.Random, held_out: bool) -> tuple[Paper, list[str], Pic
 
 
 def draw_labelled_shape(rng: random.Random, held_out: bool) -> tuple[Paper, Shape, str, Picture]:
-    """A shape with a word below or above it."""
+    """Draw a shape with a word below or above it."""
     paper = choose_paper(rng)
     face = text.choose_text_face(rng, paper, held_out)
     word = choose_word(rng, face.case, held_out, wide=is_wide(rng))
@@ -61,7 +61,7 @@ def draw_labelled_shape(rng: random.Random, held_out: bool) -> tuple[Paper, Shap
 
 
 def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
-    """Print described, a labelled shape described or read, or shapes in which nothing is read."""
+    """Text described, a labelled shape described or read, or shapes that hold no text."""
     roll = rng.random()
     if roll < 0.45:
         paper, lines, picture = draw_sign(rng, held_out)

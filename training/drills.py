@@ -1,9 +1,9 @@
-"""Questions and answers without the pictures: what is learnt from the words alone.
+"""Text-only questions and answers, for what an answer can take from its own words.
 
-One mark in some twenty tokens says whether both halves of a comparison are the same; a word or two
-of an answer are the question's own, or follow from what was said before them: how many things were
-named, which number was the highest. From pictures alone the first was never learnt and the others
-hardly; hundreds of sentences cost as much as a few pictures and teach it within minutes.
+One token in some twenty says whether both halves of a comparison are the same; one or two words of
+an answer repeat the question, or follow from the answer so far: how many things it has named. From
+pictures alone the model never learnt the first and hardly the others; hundreds of sentences cost as
+much as a few pictures and teach it within minutes.
 
 B sentences, T tokens.
 """
@@ -24,22 +24,22 @@ from training.shapes import choose_kind, name_shape
 from training.tokenizer import IGNORED
 from training.words import choose_word
 
-LENGTH = 88  # tokens; longer sentences are drawn anew
+LENGTH = 88  # tokens; longer sentences are redrawn
 DIFFERENT = 0.6  # the share of pairs that differ
 VERDICTS = 0.4  # the share of sentences about pairs
-ORDERS = 0.5  # the share of those about what was told first: how many, which is the highest
+ORDERS = 0.5  # the share of the others that count what the answer has named
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """Questions and answers; only what follows from the words is labelled."""
+    """Tokenized questions and answers; only tokens that follow from the words are labelled."""
 
     token_ids: Tensor  # (B, T) int64
     labels: Tensor  # (B, T) int64, already shifted
 
 
 def choose_texts(rng: random.Random) -> tuple[str, str]:
-    """A word or two; a letter or a whole word changes, or nothing."""
+    """Return names of two texts that differ in a letter, a whole word or nothing."""
     case = rng.choice(("upper", "lower", "title"))
     before = [choose_word(rng, case, False, wide=False) for _ in range(rng.choice((1, 1, 2)))]
     after = list(before)
@@ -53,7 +53,7 @@ def choose_texts(rng: random.Random) -> tuple[str, str]:
 
 
 def choose_shapes(rng: random.Random) -> tuple[str, str]:
-    """One or two shapes; a colour or a kind changes, or nothing."""
+    """Return names of one or two shapes, twice; a colour, a kind or nothing differs."""
     before = [(rng.choice(list(COLOURS)), choose_kind(rng)) for _ in range(rng.choice((1, 1, 2)))]
     after = list(before)
     if rng.random() < DIFFERENT:
@@ -68,7 +68,7 @@ def choose_shapes(rng: random.Random) -> tuple[str, str]:
 
 
 def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
-    """A question about one thing in a picture, and its answer up to the name and the name."""
+    """Return a question about one thing, its answer up to the thing's name, and the name."""
     colour, kind = rng.choice(COLOURS), choose_kind(rng)
     label = choose_word(rng, rng.choice(("title", "title", "upper")), False, wide=False)
     if rng.random() < 0.4:
@@ -90,7 +90,7 @@ def ask_by_name(rng: random.Random) -> tuple[str, str, str]:
 
 
 def ask_by_order(rng: random.Random) -> tuple[str, str, str]:
-    """A question to count, its answer up to what follows from it, and that."""
+    """Return a question to count, its answer up to the count, and the count."""
     kind, any_kind = choose_kind(rng), rng.random() < 0.6
     names = [
         name_shape(rng.choice(list(COLOURS)), choose_kind(rng) if any_kind else kind)
@@ -99,13 +99,13 @@ def ask_by_order(rng: random.Random) -> tuple[str, str, str]:
     question = rng.choice(objects.COUNTING) if any_kind else objects.ask_number(rng, kind)
     parts = sorted(rng.sample(range(len(objects.PLACES)), len(names)))
     places = [objects.PLACES[part] for part in parts]
-    told = objects.count_things(names, places, "shape" if any_kind else kind)
-    answer, mark, number = told.partition(":")
-    return question, answer, mark + number
+    sentence = objects.count_things(names, places, "shape" if any_kind else kind)
+    answer, colon, number = sentence.partition(":")
+    return question, answer, colon + number
 
 
 def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
-    """A sentence about a pair, and where its verdict stands."""
+    """Return the token ids of a comparison, and the position of its verdict."""
     names = choose_texts(rng) if rng.random() < 0.65 else choose_shapes(rng)
     answer = write_answer(*names)
     ids = tokenizer(f"{write_prompt(rng.choice(QUESTIONS))}{answer}<|end|>\n").input_ids
@@ -114,7 +114,7 @@ def write_pair(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[
 
 
 def write_name(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], range]:
-    """A question, its answer up to what follows from the words so far, and where that stands."""
+    """Return a question with its answer, and the positions of what follows from the words."""
     question, answer, name = (ask_by_order if rng.random() < ORDERS else ask_by_name)(rng)
     before = len(tokenizer(f"{write_prompt(question)}{answer}").input_ids)
     ids = tokenizer(f"{write_prompt(question)}{answer}{name}").input_ids
@@ -122,14 +122,14 @@ def write_name(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> tuple[
 
 
 def write_prompt(question: str) -> str:
-    """A question as a chat has it, but for its pictures."""
+    """Render a question in the chat format, without its pictures."""
     return f"<|user|>\n{question}<|end|>\n<|assistant|>\n"
 
 
 def write_sentence(
     rng: random.Random, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[int], range]:
-    """The token ids of a question and its answer, and the positions in them that are labelled."""
+    """Return the token ids of a question and its answer, and the positions to label."""
     while True:
         write = write_pair if rng.random() < VERDICTS else write_name
         ids, labelled = write(rng, tokenizer)
@@ -138,12 +138,12 @@ def write_sentence(
 
 
 def choose_mark(answer: str) -> str:
-    """The verdict: the colon before "identical", or the full stop where nothing follows."""
+    """Return the verdict's token: the colon before "identical", or the final full stop."""
     return ":" if answer.endswith("identical.") else "."
 
 
 def find_last(ids: list[int], wanted: int) -> int:
-    """The last position of a token."""
+    """Return the last position of a token."""
     return max(position for position, token in enumerate(ids) if token == wanted)
 
 

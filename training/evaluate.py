@@ -1,6 +1,6 @@
-"""Measures exported files through the app's own prompt, processor and `generate`.
+"""Measures an exported checkpoint through the app's own prompt, processor and `generate`.
 
-Everything asked here is held out: seeds, and where a task says so words and font families.
+All samples are held out: by seed, and where a task says so by words and font families.
 """
 
 import random
@@ -24,12 +24,12 @@ Make = Callable[[random.Random], Sample]
 
 
 def fix(make: Callable, **arguments: object) -> Make:
-    """The maker with some of its arguments given."""
+    """Bind some of a maker's arguments."""
     return lambda rng: make(rng, **arguments)
 
 
 def choose(make: Callable, wanted: Callable[[Sample], bool]) -> Make:
-    """The maker's samples of a kind."""
+    """Return a maker of only those samples for which `wanted` is true."""
 
     def draw(rng: random.Random) -> Sample:
         while True:
@@ -80,7 +80,7 @@ TASKS: dict[str, Make] = {
 
 
 def load(folder: Path) -> tuple[Phi3VForCausalLM, Phi3VProcessor]:
-    """The exported checkpoint in the app's classes."""
+    """Load an exported checkpoint into the app's classes."""
     model = Phi3VForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return model, Phi3VProcessor.from_pretrained(folder)
 
@@ -93,7 +93,7 @@ def ask(
     num_crops: int,
     most: int = 200,
 ) -> list[str]:
-    """Answers to a batch of samples."""
+    """Return greedy answers, of at most `most` tokens each, to a batch of samples."""
     prompts, images = [], []
     for sample in samples:
         tags = "".join(f"<|image_{i + 1}|>\n" for i in range(len(sample.pictures)))
@@ -108,7 +108,7 @@ def ask(
 
 
 def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
-    """`count` held-out samples of a task; single pictures are small, large and largest in turn."""
+    """Draw held-out samples of a task; single pictures are small, large and largest in turn."""
     samples = []
     for index in range(count):
         rng = Dice(f"{SEED}:{task}:{index}", breadth)
@@ -121,9 +121,9 @@ def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
 def run_task(
     model: Phi3VForCausalLM, processor: Phi3VProcessor, task: str, count: int, breadth: float
 ) -> list[Trial]:
-    """Answers to `count` samples of a task, drawn as wide as `breadth` says.
+    """Return answers to `count` samples of a task, drawn with a breadth (see canvas.Dice).
 
-    As many crops are used as the app would use.
+    num_crops is what the app would choose.
     """
     groups: dict[int, list[Sample]] = defaultdict(list)
     for sample in draw_samples(task, count, breadth):
@@ -141,7 +141,7 @@ def run_task(
 def evaluate(
     folder: Path, count: int, show: int = 0, tasks: list[str] | None = None
 ) -> tuple[list[Score], list[Trial]]:
-    """All rows, and the first common sample of each task; prints some answers on the way."""
+    """Return all scores, and each task's first common sample; prints `show` answers per task."""
     model, processor = load(folder)
     scores: list[Score] = []
     first: list[Trial] = []

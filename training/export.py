@@ -1,4 +1,4 @@
-"""Writes a training state as the files the app loads, in the published checkpoints' format."""
+"""Exports a training state in the published checkpoints' file format, which the app loads."""
 
 import json
 import shutil
@@ -13,12 +13,12 @@ from training.tokenizer import CONTEXT, load_tokenizer, write_tokenizer
 from training.tower import GRID, MEAN, PATCH, STD, Sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embedded"
-# Pictures up to 336 px are seen in one crop, up to 809 px in four, larger ones in up to nine.
+# Pictures up to 336 px are cut into one crop, up to 809 px into four, larger ones into up to nine.
 LEAST_SCALE, LEAST_SIDE = 0.83, 672
 
 
 def build_config(sizes: Sizes, image_token_id: int, end_ids: list[int]) -> dict:
-    """config.json; "su" factors of one and equal lengths leave the rotary positions plain."""
+    """Return config.json; "su" factors of 1 and equal context lengths amount to plain RoPE."""
     factors = [1.0] * (sizes.text_width // sizes.text_heads // 2)
     return {
         "architectures": ["Phi3VForCausalLM"],
@@ -71,12 +71,12 @@ def build_config(sizes: Sizes, image_token_id: int, end_ids: list[int]) -> dict:
 
 
 def write_json(path: Path, value: dict) -> None:
-    """Indented JSON with a newline at its end."""
+    """Write indented JSON that ends with a newline."""
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def export(training: Training, folder: Path = ASSETS) -> None:
-    """Write the checkpoint; a file is replaced only when its successor is complete."""
+    """Write the checkpoint; each file is replaced only when its successor is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     network = training.trainee.network
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
@@ -107,5 +107,5 @@ def export(training: Training, folder: Path = ASSETS) -> None:
         }
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
         for path in temporary.iterdir():
-            path.chmod(0o644)  # safetensors writes for the owner alone
+            path.chmod(0o644)  # safetensors makes files that only the owner can read
             shutil.move(path, folder / path.name)

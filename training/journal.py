@@ -1,20 +1,21 @@
-"""The log of a training run: one row every few steps, and the curve that they make."""
+"""Log of a training run: one CSV row every few steps, and its plot."""
 
 import csv
 import time
 from pathlib import Path
 
-# "answer" and "right" are of answers' tokens, "f1" of naming the cells of their pictures, "pages"
-# of naming those of dense pages, "drills" of sentences without pictures, "placed" of telling where
-# a cell is, "pointed" of looking at what is to be said, "followed" at what was said last.
+# Loss ("answer") and accuracy ("right") of answer tokens; F1 of naming the cells of their pictures
+# ("f1") and of dense pages ("pages"); accuracy on text-only sentences ("drills") and of cells'
+# positions ("placed"); attention to the next token's cells ("pointed") and to those of the token
+# before it ("followed"). "waited" are seconds of a step spent on waiting for its batch.
 COLUMNS = ("time", "stage", "step", "seconds", "waited", "loss")
 MEASURES = ("answer", "right", "f1", "pages", "drills", "placed", "pointed", "followed")
 SHOWN = ("right", "f1", "pages", "drills", "placed", "pointed", "followed")
-WINDOW = 5  # rows that a point of the curve is the mean of
+WINDOW = 5  # rows that a point of the plot averages
 
 
 def append_row(path: Path, stage: str, step: int, figures: dict[str, float]) -> None:
-    """Append a row to the log, and print it; figures are named as the columns."""
+    """Append a row to the log, and print it; keys of `figures` are column names."""
     row = {"time": time.strftime("%H:%M:%S"), "stage": stage, "step": str(step)}
     row |= {name: f"{value:.4f}" for name, value in figures.items()}
     print(row["time"], *(f"{name}={value}" for name, value in list(row.items())[1:]), flush=True)
@@ -27,19 +28,19 @@ def append_row(path: Path, stage: str, step: int, figures: dict[str, float]) -> 
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a log."""
+    """Read the rows of a log."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def smooth(values: list[float]) -> list[float]:
-    """Means of the last WINDOW values."""
+    """Return moving averages over the last WINDOW values."""
     starts = [max(0, end - WINDOW) for end in range(1, len(values) + 1)]
     return [sum(values[start:end]) / (end - start) for end, start in enumerate(starts, 1)]
 
 
 def draw_curve(path: Path, to: Path) -> None:
-    """Plot a log: shares that are right, and steps a second, over the minutes of all stages."""
+    """Plot a log: accuracies, and steps per second, over the minutes of all stages."""
     from matplotlib.figure import Figure  # a development requirement
 
     rows = read_rows(path)

@@ -1,7 +1,7 @@
-"""How pictures are cut into frames, and where their marks fall in the frames' cells.
+"""Cuts pictures into frames, and finds the frames' cells that their marks are in.
 
 A layout is a grid of sub-crops and the global crop, or a strip of it: the same few rows of cells
-of every frame, which hold all the print of a picture at a fraction of the cost.
+of every frame, which hold all marks of a picture at a fraction of the cost.
 """
 
 import random
@@ -22,7 +22,7 @@ NAMES = (*PRINTED, *(SPACE + word for word in (*COLOURS, *SHAPES)))
 NAME_INDEX = {name.removeprefix(SPACE) or " ": index for index, name in enumerate(NAMES)}
 NAME_IDS = tuple(build_vocabulary()[name] for name in NAMES)
 STRIP = 5  # rows of cells in a strip
-SLOT_ROWS, SLOT_COLUMNS = 2, 4  # of a cell: 14 x 7 pixels, narrower than most letters
+SLOT_ROWS, SLOT_COLUMNS = 2, 4  # of a cell; 7 x 14 pixels each, narrower than most letters
 SLOTS = SLOT_ROWS * SLOT_COLUMNS
 Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, places, names: as in batches.Frames
 
@@ -43,17 +43,17 @@ class Layout:
 
     @property
     def frames(self) -> int:
-        """Frames of a picture; a single sub-crop is the global crop as well."""
+        """Frames of a picture; a single sub-crop also serves as the global crop."""
         return self.sub_frames + (self.rows * self.columns > 1)
 
     @property
     def image_tokens(self) -> int:
-        """Tokens of a picture: rows with their newlines, separator, rows of the global crop."""
+        """Image tokens of a picture: rows with newlines, separator, rows of the global crop."""
         sub = self.sub_frames // self.columns * self.height * (self.columns * CELLS + 1)
         return sub + 1 + self.height * (CELLS + 1)
 
     def fits(self, pictures: tuple[Picture, ...]) -> bool:
-        """Whether these pictures have this grid."""
+        """True if all of these pictures are cut into this grid."""
         grid = (self.rows, self.columns)
         return all(crop_grid(*p.image.size, self.num_crops) == grid for p in pictures)
 
@@ -73,13 +73,13 @@ NINE_STRIP = Layout(num_crops=9, rows=3, columns=3, height=STRIP)
 
 @dataclass(frozen=True)
 class View:
-    """A picture as the processor scales and pads it, and its marks there."""
+    """A picture as the processor scales and pads it, with its marks in those pixels."""
 
     pixels: np.ndarray  # (H, W, 3) uint8
     marks: np.ndarray  # rows of x, y, index of the name
 
     def squeeze(self) -> "View":
-        """The global crop: the whole picture as one frame."""
+        """Return the global crop: the whole picture scaled to one frame."""
         height, width, _ = self.pixels.shape
         if height == width == FRAME:
             return self
@@ -89,9 +89,9 @@ class View:
         return View(pixels, self.marks * (FRAME / width, FRAME / height, 1))
 
     def cut(self, left: int, top: int, rows: int, columns: int) -> Row:
-        """The window of `rows` x `columns` cells whose first one is at (left, top), in cells.
+        """Return a window of `rows` x `columns` cells whose first one is at (left, top), in cells.
 
-        A window lies within one crop: its patches have the places of the crop's own grid.
+        A window lies within one crop: its patches have positions in that crop's own grid.
         """
         across = left % CELLS * 2 + np.arange(2 * columns)
         down = top % CELLS * 2 + np.arange(2 * rows)
@@ -104,7 +104,7 @@ class View:
 
 
 def locate_marks(picture: Picture, num_crops: int = 1) -> np.ndarray:
-    """The marks of `View`."""
+    """Return a picture's marks as in `View`, rows of x, y and name index."""
     scale, left, top = locate(*picture.image.size, num_crops)
     rows = [
         (mark.x * scale + left, mark.y * scale + top, NAME_INDEX[mark.token])
@@ -115,13 +115,13 @@ def locate_marks(picture: Picture, num_crops: int = 1) -> np.ndarray:
 
 
 def view_picture(picture: Picture, num_crops: int = 1) -> View:
-    """The picture as it is at this num_crops."""
+    """Scale and pad a picture as the processor does at this num_crops."""
     padded = resize_and_pad(picture.image, num_crops)
     return View(np.asarray(padded), locate_marks(picture, num_crops))
 
 
 def name_cells(marks: np.ndarray, left: int, top: int, rows: int, columns: int) -> np.ndarray:
-    """Names by cell and slot, (C, S, W) uint8, of a window of cells at pixel (left, top)."""
+    """Return names by cell and slot, (C, S, W) uint8, of a window at pixel (left, top)."""
     names = np.zeros((rows * columns, SLOTS, len(NAMES)), np.uint8)
     size = CELL / SLOT_COLUMNS, CELL / SLOT_ROWS
     places = np.floor((marks[:, :2] - (left, top)) / size).astype(int)
@@ -134,14 +134,14 @@ def name_cells(marks: np.ndarray, left: int, top: int, rows: int, columns: int) 
 
 
 def cut_windows(rng: random.Random, picture: Picture, cells: int, count: int) -> list[Row]:
-    """`count` square windows at random cells of the picture as one frame."""
+    """Cut `count` square windows at random cells from the picture scaled to one frame."""
     view = view_picture(picture)
     corners = [[rng.randint(0, CELLS - cells) for _ in range(2)] for _ in range(count)]
     return [view.cut(left, top, cells, cells) for left, top in corners]
 
 
 def cut_frames(view: View, layout: Layout, top: int = 0) -> list[Row]:
-    """The frames of a picture: sub-crops row by row, then the global one; strips from row `top`."""
+    """Cut a picture into sub-crops, row by row, then the global one; strips begin at row `top`."""
     height, columns = layout.height, range(layout.columns)
     if height < CELLS:
         rows = [view.cut(column * CELLS, top, height, CELLS) for column in columns]
@@ -149,14 +149,14 @@ def cut_frames(view: View, layout: Layout, top: int = 0) -> list[Row]:
         starts = [(column * CELLS, row * CELLS) for row in range(layout.rows) for column in columns]
         rows = [view.cut(*start, CELLS, CELLS) for start in starts]
     if layout.frames > layout.sub_frames:
-        # The same part of the picture is lower by a factor there, so a row above it fits as well.
+        # The global crop shows the strip smaller by a factor, so one row above it fits as well.
         start = min(max(0, top // layout.rows - 1), CELLS - height)
         rows.append(view.squeeze().cut(0, start, height, CELLS))
     return rows
 
 
 def choose_strip(rng: random.Random, pictures: tuple[Picture, ...], layout: Layout) -> int | None:
-    """A row of cells from which a strip holds all marks of the pictures; None if none does."""
+    """Choose a first row of cells so that the strip holds all marks; None if no strip does."""
     marks = [locate_marks(picture, layout.num_crops) for picture in pictures]
     marked = np.concatenate(marks)[:, 1] // CELL
     if len(marked) == 0:
@@ -167,6 +167,6 @@ def choose_strip(rng: random.Random, pictures: tuple[Picture, ...], layout: Layo
         for top in range(max(0, last - STRIP + 1), first + 1)
         if top % CELLS <= CELLS - STRIP and top < layout.rows * CELLS
     ]
-    # Ink reaches beyond the centres that marks stand for: leave a row on both sides if possible.
+    # Marks are centres and ink extends beyond them: leave a row on both sides if possible.
     roomy = [top for top in tops if top < first and last < top + STRIP - 1]
     return rng.choice(roomy or tops) if tops else None

@@ -1,4 +1,4 @@
-"""What the network is trained for: naming the cells of its frames, placing them, and answering.
+"""Training losses: naming the cells of frames, locating them, attending to them, answering.
 
 B batch, N pictures, C cells, S slots of a cell, W names, D text width.
 """
@@ -16,7 +16,7 @@ from training.tower import CELLS, GRID, PATCH, normalize
 
 
 class Trainee(nn.Module):
-    """The network, and heads for training only: of a cell's slots, its place and colour."""
+    """The model, with heads for training only: of a cell's slots, position and colour."""
 
     def __init__(self, network: Network):
         super().__init__()
@@ -27,14 +27,14 @@ class Trainee(nn.Module):
         self.register_buffer("name_ids", torch.tensor(NAME_IDS), persistent=False)
 
     def encode(self, frames: Frames) -> Tensor:
-        """Merged cells of the frames: (N, rows, columns, 4V)."""
+        """Return merged features of the frames' cells: (N, rows, columns, 4V)."""
         return self.network.images.encode_cells(frames.pixels, frames.places)
 
     def name_cells(self, cells: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
-        """The cell-naming loss, per thing to be named, and the F1 score over slots.
+        """Return the cell-naming loss, per name that is to be found, and the F1 score over slots.
 
-        Every image token times the embedding rows of the names gives the logits, as if the token
-        were the decoder's output: so to the decoder it looks like the characters it shows.
+        Logits are products of each image token with the embedding rows of the names, as if the
+        token were the decoder's output: so image tokens resemble the characters that they show.
 
         Args:
             cells: (N, C, D) projected cells.
@@ -56,20 +56,20 @@ class Trainee(nn.Module):
         return loss, f1
 
     def place_cells(self, cells: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
-        """The loss of telling cells' rows, columns and mean colours, and how many places are right.
+        """Return the loss of cells' rows, columns and mean colours, and the accuracy of positions.
 
-        Naming alone drives out of the image tokens where in its frame a cell is, and what colour
-        it has where nothing stands: without this loss the decoder hardly learns to say either.
+        The naming loss alone removes from the image tokens a cell's position in its frame, and its
+        colour if it is empty: without this loss the decoder hardly learns to state either.
 
         Args:
             cells: (N, C, D) projected cells.
-            frames: what they show.
+            frames: those that the cells are from.
         """
-        told = self.places(cells).float()
+        predicted = self.places(cells).float()
         count, height, width, _ = frames.pixels.shape
         first = frames.places.view(count, height // PATCH, width // PATCH)[:, ::2, ::2].flatten(1)
         rows, columns = first // GRID // 2, first % GRID // 2
-        row_logits, column_logits, colours = told.split((CELLS, CELLS, 3), -1)
+        row_logits, column_logits, colours = predicted.split((CELLS, CELLS, 3), -1)
         pixels = normalize(frames.pixels).view(count, height // CELL, CELL, width // CELL, CELL, 3)
         wanted = pixels.mean((2, 4)).flatten(1, 2)  # (N, C, 3)
         score = nn.functional.cross_entropy
@@ -80,14 +80,14 @@ class Trainee(nn.Module):
         return loss, right.float().mean()
 
     def read_pages(self, frames: Frames, placing: float = 0.0) -> dict[str, Tensor]:
-        """Losses of the tower alone, on windows; `placing` weighs that of their cells' places."""
+        """Return losses of the vision tower alone; `placing` is the position loss's weight."""
         cells = self.network.images.img_projection(self.encode(frames).flatten(1, 2))
         loss, f1 = self.name_cells(cells, frames.names)
         misplaced, placed = self.place_cells(cells, frames)
         return {"loss": loss + placing * misplaced, "f1": f1, "placed": placed}
 
     def judge(self, sentences: Sentences) -> dict[str, Tensor]:
-        """Losses of what follows from the words alone."""
+        """Return loss and accuracy of the labelled tokens of text-only sentences."""
         network = self.network
         hidden, _ = network.decode(network.model.embed_tokens(sentences.token_ids))
         answered = sentences.labels != IGNORED
@@ -99,7 +99,7 @@ class Trainee(nn.Module):
         }
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Image tokens of a batch's pictures, and the projected cells of its frames.
+        """Return image tokens of a batch's pictures, and the projected cells of its frames.
 
         Returns:
             (pictures, T, D) and (N, C, D)
@@ -109,18 +109,18 @@ class Trainee(nn.Module):
         return self.network.images.project_pictures(cells, layout.columns, layout.sub_frames)
 
     def answer(self, turns: Turns, tokens: Tensor, pointing: float = 0.0) -> dict[str, Tensor]:
-        """The loss of answering, and the share of the answers' tokens that are right.
+        """Return the losses, and the share of the answers' tokens that are right.
 
         Args:
             turns: questions and answers.
             tokens: (slots, D) image tokens, one for each IMAGE_SLOT, row by row.
-            pointing: what the loss of looking elsewhere counts.
+            pointing: weight of the attention loss.
         """
         network = self.network
         slots = turns.token_ids == IMAGE_SLOT
         embeds = network.model.embed_tokens(turns.token_ids.clamp(min=0))
         embeds = embeds.masked_scatter(slots[:, :, None], tokens.to(embeds.dtype))
-        hidden, looks = network.decode(embeds, turns.start)
+        hidden, attention = network.decode(embeds, turns.start)
         labels = turns.labels[:, turns.start :]
         answered = labels != IGNORED
         logits = nn.functional.linear(hidden[answered], network.model.embed_tokens.weight).float()
@@ -130,11 +130,11 @@ class Trainee(nn.Module):
         loss = (losses * weights).sum() / weights.sum()
         with torch.no_grad():
             right = (logits.argmax(-1) == labels).float().mean()
-        aims = (turns.follow(), turns, turns)
-        judged = [judge_looks(look, aim) for look, aim in zip(looks, aims, strict=True)]
-        astray = torch.stack([loss for loss, _ in judged]).mean()
+        targets = (turns.follow(), turns, turns)
+        judged = [judge_looks(*pair) for pair in zip(attention, targets, strict=True)]
+        attention_loss = torch.stack([loss for loss, _ in judged]).mean()
         return {
-            "loss": loss + pointing * astray,
+            "loss": loss + pointing * attention_loss,
             "answer": loss.detach(),
             "right": right,
             "followed": judged[0][1],
@@ -143,11 +143,11 @@ class Trainee(nn.Module):
 
 
 def judge_looks(looks: Tensor, turns: Turns) -> tuple[Tensor, Tensor]:
-    """The loss of looking elsewhere than at what is to be said, and the share of looks at it.
+    """Return the loss of attention that misses its targets, and the mean share that hits them.
 
     Args:
-        looks: (B, T - start, T) logarithms of attention.
-        turns: whose pointers say what is to be looked at; several slots may show the same.
+        looks: (B, T - start, T) log attention weights.
+        turns: whose pointers are the targets; several image slots may show the same token.
     """
     rows, positions, slots = turns.pointers.unbind(1)
     asked = rows * looks.shape[1] + positions - turns.start

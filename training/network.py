@@ -1,10 +1,10 @@
-"""The embedded network under the published key names, for training.
+"""The embedded model under the published key names, for training.
 
 B batch, T tokens, P patches, C cells (2x2 patches), V vision width, D text width.
 
-On a CPU plain matrix products instead of fused attention: their backward pass is the faster one,
-and bfloat16 products run on the processor's matrix units where it has them. The app loads the
-exported weights into its own classes; a test compares the two networks' logits.
+On a CPU attention is plain matrix products instead of the fused kernel: their backward pass is
+faster, and bfloat16 products run on the processor's matrix units where it has them. The app loads
+the exported weights into its own classes; a test compares the logits of both.
 """
 
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from training.tower import Sizes, VisionModel, attend
 
-POINTING_HEAD = 0  # see pointing.py
-RARE = -3.0  # bias of the cell-naming logits: most characters are in none of the cells
+POINTING_HEAD = 0  # the attention head that is trained by pointing.py's targets
+RARE = -3.0  # bias of the cell-naming logits: most names are absent from most cells
 
 
 class ImageEmbedding(nn.Module):
-    """Tower, 2x2 merge, separators, projector."""
+    """Vision tower, 2x2 merge, separators, projector."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -33,17 +33,17 @@ class ImageEmbedding(nn.Module):
         )
 
     def encode_cells(self, frames: Tensor, places: Tensor) -> Tensor:
-        """Merged features of the cells: (B, rows, columns, 4V); see `VisionModel.forward`."""
+        """Return merged features of cells, (B, rows, columns, 4V); see `VisionModel.forward`."""
         features = self.img_processor.vision_model(frames, places)  # (B, P, V)
         batch, rows, columns = frames.shape[0], frames.shape[1] // 28, frames.shape[2] // 28
         features = features.view(batch, rows, 2, columns, 2, -1).permute(0, 1, 3, 2, 4, 5)
         return features.reshape(batch, rows, columns, -1)
 
     def project_pictures(self, cells: Tensor, columns: int, subs: int) -> tuple[Tensor, Tensor]:
-        """Image tokens of pictures from the cells of their frames, (N, rows, 12, 4V).
+        """Return image tokens of pictures from the cells of their frames, (N, rows, 12, 4V).
 
         `subs` of a picture's frames are sub-crops, in rows of `columns`; the global one follows,
-        except that a single sub-crop is the global crop as well.
+        except that a single sub-crop also serves as the global crop.
 
         Returns:
             (pictures, T, D), and the cells' own projections (N, rows * 12, D).
@@ -58,13 +58,13 @@ class ImageEmbedding(nn.Module):
 def arrange_cells(
     cells: Tensor, newline: Tensor, separator: Tensor, columns: int, subs: int
 ) -> Tensor:
-    """What belongs to cells (N, rows, 12, X) in the order of image tokens: (pictures, T, X).
+    """Arrange values of cells, (N, rows, 12, X), in the order of image tokens: (pictures, T, X).
 
     Args:
-        cells: of pictures' frames, as `ImageEmbedding.project_pictures` has them.
-        newline: (X,), put at the end of every row.
-        separator: (X,), put between the sub-crops and the global one.
-        columns: sub-crops side by side.
+        cells: of pictures' frames, in the order of `ImageEmbedding.project_pictures`.
+        newline: (X,), appended to every row.
+        separator: (X,), inserted between the sub-crops and the global one.
+        columns: sub-crops in a row.
         subs: sub-crops of a picture.
     """
     frames, height, width, _ = cells.shape
@@ -96,7 +96,7 @@ class RmsNorm(nn.Module):
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions of queries or keys (..., T, head width)."""
+    """Apply rotary positions to queries or keys (..., T, head width)."""
     left, right = x.chunk(2, -1)
     return (x * cosine + torch.cat([-right, left], -1) * sine).to(x.dtype)
 
@@ -122,7 +122,7 @@ class TextAttention(nn.Module):
     def look(
         self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, start: int, head: int
     ) -> Tensor:
-        """One head's logarithms of attention, (B, T - start, T), from position `start` on."""
+        """Return one head's log attention, (B, T - start, T), from position `start` on."""
         weight = self.qkv_proj.weight.view(3, self.heads, -1, x.shape[-1])
         q = rotate(x[:, start:] @ weight[0, head].T, cosine[start:], sine[start:])
         k = rotate(x @ weight[1, head].T, cosine, sine)
@@ -131,7 +131,7 @@ class TextAttention(nn.Module):
 
 
 class TextMlp(nn.Module):
-    """Phi-3's gated feed-forward part."""
+    """Phi-3's gated MLP."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
@@ -158,13 +158,13 @@ class TextLayer(nn.Module):
         self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, start: int = 0
     ) -> Tensor:
         """(B, T, D) -> (B, T - start, D)."""
-        seen = self.self_attn(self.input_layernorm(x), cosine, sine, mask, start)
-        x = x[:, start:] + seen
+        attended = self.self_attn(self.input_layernorm(x), cosine, sine, mask, start)
+        x = x[:, start:] + attended
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
 class Network(nn.Module):
-    """Everything that is exported; parameter names are the published ones."""
+    """All modules that are exported; parameter names are the published ones."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -179,22 +179,21 @@ class Network(nn.Module):
             if name.endswith(
                 ("o_proj.weight", "down_proj.weight", "out_proj.weight", "fc2.weight")
             ):
-                weight.data.mul_(0.3)  # blocks start as small corrections
+                weight.data.mul_(0.3)  # residual branches start small
 
     @property
     def images(self) -> ImageEmbedding:
-        """The vision side."""
+        """The vision tower and its projector."""
         return self.model.vision_embed_tokens
 
     def decode(self, embeds: Tensor, start: int = 0) -> tuple[Tensor, list[Tensor]]:
-        """Last hidden states (B, T - start, D) from position `start` on, and where they look.
+        """Return last hidden states (B, T - start, D) from position `start` on, and attention.
 
-        Rows are padded on the right, where no earlier position looks: no padding mask is needed.
+        Rows are padded on the right, where causal attention never reaches: no padding mask.
 
         Returns:
-            the states, and the logarithms of what a head attends to, (B, T - start, T): in the
-            layer before the middle, in that behind it and in the last, each of which can go on
-            from what the one before it found.
+            the states, and log attention of one head, (B, T - start, T), in each of three layers:
+            before the middle, after it, and the last. Each can build on what an earlier one found.
         """
         _, length, width = embeds.shape
         device = embeds.device
@@ -207,12 +206,13 @@ class Network(nn.Module):
         mask = torch.zeros(length, length, device=device).masked_fill(future, -1e4)
         last = len(self.model.layers) - 1
         middle = len(self.model.layers) // 2
-        looking = (max(0, middle - 1), middle, last)
-        looks = {}
+        pointing_layers = (max(0, middle - 1), middle, last)
+        attention = {}
         for number, layer in enumerate(self.model.layers):
-            if number in looking:
+            if number in pointing_layers:
                 x = layer.input_layernorm(embeds)
-                looks[number] = layer.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD)
-            # Nothing reads what the last layer makes of the image tokens.
+                look = layer.self_attn.look(x, cosine, sine, mask, start, POINTING_HEAD)
+                attention[number] = look
+            # Labels begin at `start`: nothing reads the last layer's outputs before it.
             embeds = layer(embeds, cosine, sine, mask, start if number == last else 0)
-        return self.model.norm(embeds), [looks[number] for number in looking]
+        return self.model.norm(embeds), [attention[number] for number in pointing_layers]

@@ -1,4 +1,4 @@
-"""Drawings of one to five shapes: where they are, how many, and questions about one of them."""
+"""Drawings of one to five shapes, and questions about positions, counts and single shapes."""
 
 import random
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ COUNTING = (
 )
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SIDE = 3  # the picture is divided into 3 x 3 parts
-ANYWHERE = 0.7  # the share of drawings whose shapes have any size and stand anywhere
-EXTENTS = ((0.15, 0.25), (0.25, 0.45), (0.45, 1.0))  # sides of boxes, of the paper's shorter one
-MOST_ROOM = (0.0, 1.0, 0.7, 0.5, 0.45, 0.4)  # the widest of these by the number of shapes
+ANYWHERE = 0.7  # the share of drawings whose shapes have any size and position
+EXTENTS = ((0.15, 0.25), (0.25, 0.45), (0.45, 1.0))  # of boxes, in shorter sides of the paper
+MOST_ROOM = (0.0, 1.0, 0.7, 0.5, 0.45, 0.4)  # the largest extent, by the number of shapes
 TRIES = 30
-BORDER = 0.15  # of a part
+BORDER = 0.15  # of a part; a centre nearer to a border has no clear position
 PLACES = (
     *("top left", "top", "top right", "left", "centre", "right"),
     *("bottom left", "bottom", "bottom right"),
@@ -53,7 +53,7 @@ PLACES = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """Shapes on paper, each in a part of it of its own; in the order of reading."""
+    """Shapes on paper, at most one in each part, in reading order."""
 
     paper: Paper
     shapes: tuple[Shape, ...]
@@ -62,7 +62,7 @@ class Drawing:
 
 
 def draw_objects(rng: random.Random) -> Drawing:
-    """One to five shapes, sometimes several of one kind or colour, in parts or anywhere."""
+    """Draw one to five shapes, sometimes several of one kind, within parts or anywhere."""
     paper = choose_paper(rng)
     count = rng.choices((1, 2, 3, 4, 5), weights=(14, 22, 24, 20, 20))[0]
     fixed = {"kind": rng.choice(SHAPES)} if rng.random() < 0.3 else {}
@@ -76,7 +76,7 @@ def draw_objects(rng: random.Random) -> Drawing:
 def place_one(
     rng: random.Random, paper: Paper, box: tuple[float, float, float, float], fixed: dict[str, str]
 ) -> Shape:
-    """A shape in a box; most have what is fixed for the picture."""
+    """Place a shape in a box; most shapes take what is `fixed` for the picture."""
     again = fixed if rng.random() < 0.7 else {}
     return place_shape(rng, paper, box, **again)
 
@@ -84,7 +84,7 @@ def place_one(
 def place_in_parts(
     rng: random.Random, paper: Paper, count: int, fixed: dict[str, str]
 ) -> dict[int, Shape]:
-    """So many shapes, each within a part of the paper, by the part."""
+    """Place `count` shapes, each within one part of the paper; return them by part."""
     shapes = {}
     for part in rng.sample(range(SIDE * SIDE), count):
         column, row = part % SIDE, part // SIDE
@@ -101,7 +101,7 @@ def place_in_parts(
 def place_anywhere(
     rng: random.Random, paper: Paper, count: int, fixed: dict[str, str]
 ) -> dict[int, Shape]:
-    """Up to so many shapes of any size that do not touch, by the parts of their middles."""
+    """Place up to `count` shapes of any size, apart; return them by the part of their centre."""
     shapes: dict[int, Shape] = {}
     sides: list[tuple[float, float, float, float]] = []
     shorter = min(paper.width, paper.height)
@@ -127,31 +127,31 @@ def place_anywhere(
 def is_touching(
     one: tuple[float, float, float, float], other: tuple[float, float, float, float]
 ) -> bool:
-    """Whether two boxes (left, top, right, bottom) share points."""
+    """True if two boxes (left, top, right, bottom) overlap or touch."""
     across = one[0] <= other[2] and other[0] <= one[2]
     return across and one[1] <= other[3] and other[1] <= one[3]
 
 
-def is_between(place: float) -> bool:
-    """Whether a middle, in parts from the edge, is too near a border of parts to be told."""
-    return any(abs(place - border) < BORDER for border in range(1, SIDE))
+def is_between(coordinate: float) -> bool:
+    """True if a coordinate, in parts from the edge, is too near a border of parts to be named."""
+    return any(abs(coordinate - border) < BORDER for border in range(1, SIDE))
 
 
 def tell_place(place: str) -> str:
-    """ "at the top left", "in the centre"."""
+    """Phrase a position: "at the top left", "in the centre"."""
     return f"{'in' if place == 'centre' else 'at'} the {place}"
 
 
 def tell_all(names: Sequence[str], places: Sequence[str]) -> str:
-    """ "A red circle at the top and a blue circle in the centre"."""
+    """Phrase shapes and positions: "A red circle at the top and a blue circle in the centre"."""
     parts = [f"{name} {tell_place(place)}" for name, place in zip(names, places, strict=True)]
     return capitalize(join(parts))
 
 
 def count_things(names: Sequence[str], places: Sequence[str], thing: str) -> str:
-    """ "A red circle at the top and a blue circle in the centre: two circles."
+    """Phrase a count: "A red circle at the top and a blue circle in the centre: two circles."
 
-    What is counted is told first, and where it is: without that, one was told twice.
+    Things are named with their positions before the count: without that, one was named twice.
     """
     if not names:
         return f"There are no {pluralize(thing)}."
@@ -160,14 +160,14 @@ def count_things(names: Sequence[str], places: Sequence[str], thing: str) -> str
 
 
 def describe(drawing: Drawing) -> str:
-    """Every object and where it is."""
+    """Describe every object and its position."""
     names = [shape.name for shape in drawing.shapes]
     background = drawing.paper.background_name
     return fix_article(f"{tell_all(names, drawing.places)}, on a {background} background.")
 
 
 def summarize(drawing: Drawing) -> str:
-    """Every object without its place, in the order in which `shapes` names two."""
+    """Name every object without its position; two in the order that `shapes` gives them."""
     drawn = list(drawing.shapes)
     names = [shape.name for shape in (order_shapes(drawn) if len(drawn) <= 2 else drawn)]
     background = drawing.paper.background_name
@@ -175,7 +175,7 @@ def summarize(drawing: Drawing) -> str:
 
 
 def list_objects(drawing: Drawing) -> str:
-    """One object a line."""
+    """List the objects, one per line."""
     return "\n".join(
         f"{capitalize(shape.name)}, {place}"
         for shape, place in zip(drawing.shapes, drawing.places, strict=True)
@@ -183,7 +183,7 @@ def list_objects(drawing: Drawing) -> str:
 
 
 def ask_count(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
-    """How many shapes, or how many of a kind."""
+    """Ask how many shapes there are, or how many of a kind; return the answer, too."""
     names = [shape.name for shape in drawing.shapes]
     if rng.random() < 0.6:
         return rng.choice(COUNTING), count_things(names, drawing.places, "shape")
@@ -194,13 +194,13 @@ def ask_count(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
 
 
 def ask_number(rng: random.Random, kind: str) -> str:
-    """How many of a kind there are."""
+    """Ask how many of a kind there are."""
     plural = pluralize(kind)
     return rng.choice((f"How many {plural} are there?", f"Count the {plural}."))
 
 
 def ask_about_one(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
-    """The colour, the kind or the place of one object that the question names beyond doubt."""
+    """Ask for colour, kind or position of one object that the question identifies uniquely."""
     index = rng.randrange(len(drawing.shapes))
     shape, place = drawing.shapes[index], drawing.places[index]
     where = tell_place(place)
@@ -226,7 +226,7 @@ def ask_about_one(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
 
 
 def ask(rng: random.Random, drawing: Drawing) -> tuple[str, str]:
-    """One of the questions about a drawing, and its answer."""
+    """Return a random question about a drawing, and its answer."""
     roll = rng.random()
     if roll < 0.1:
         return rng.choice(QUESTIONS), summarize(drawing)

@@ -14,13 +14,13 @@ MOMENTUM = 0.95
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 products are faster than float32 ones: a GPU, AMX units or AVX512-BF16."""
+    """True if bfloat16 products are faster than float32 ones: a GPU, AMX units or AVX512-BF16."""
     cpu = torch.cpu
     return device.type == "cuda" or cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported()
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
-    """Each matrix of a stack (N, rows, columns) with its singular values brought near 1."""
+    """Bring the singular values of each matrix of a stack (N, rows, columns) near 1."""
     x = matrices.to(dtype)
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
@@ -43,7 +43,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             stacks: dict[tuple[int, ...], list[nn.Parameter]] = {}
             for weight in group["params"]:
@@ -78,9 +78,9 @@ def build_optimizers(
     slower: nn.Module,
     factor: float,
 ) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices, AdamW for embeddings, separators, norms and biases.
+    """Return Muon for hidden matrices, AdamW for embeddings, separators, norms and biases.
 
-    Parameters of the part `slower` get `factor` times the rates.
+    Parameters of the submodule `slower` get `factor` times the rates.
     """
     slow = {id(weight) for weight in slower.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}

@@ -1,4 +1,4 @@
-"""Drawing of bar and line charts: title, bars or a line over their labels, values or an axis."""
+"""Draws bar and line charts: title, labels, bars or a line, and printed values or an axis."""
 
 import math
 import random
@@ -20,12 +20,12 @@ from training.colours import COLOURS, Rgb, distance, sample_colour
 from training.series import Series
 from training.shapes import MARK_STEP
 
-COLOURED = 0.6  # the share of charts whose bars have each a colour of its own
+COLOURED = 0.6  # the share of bar charts in which each bar has a colour of its own
 
 
 @dataclass
 class Plot:
-    """A chart being drawn; places are in canvas pixels."""
+    """A chart being drawn; coordinates are in canvas pixels."""
 
     paper: Paper
     pen: ImageDraw.ImageDraw
@@ -37,12 +37,12 @@ class Plot:
     marks: list[Mark] = field(default_factory=list)
 
     def find_height(self, value: float) -> float:
-        """Where a value is on the canvas, from its top."""
+        """Return the y coordinate of a value."""
         return self.base - (self.base - self.top) * value / self.most
 
 
 def write_centred(plot: Plot, words: str, centre: float, top: float, face: text.Face) -> None:
-    """A line of text around a column of pixels, within the canvas."""
+    """Draw a line of text centred on an x coordinate, but within the canvas."""
     width = text.measure_word(face.font, face.size, words)
     x = round(max(1, min(centre - width / 2, plot.paper.width - width - 1)))
     font = load_font(face.font, face.size)
@@ -51,7 +51,7 @@ def write_centred(plot: Plot, words: str, centre: float, top: float, face: text.
 
 
 def draw_axis(rng: random.Random, plot: Plot, face: text.Face, step: int) -> None:
-    """Numbers at the left, with or without lines to the right of them; the axes move over."""
+    """Draw a numbered axis, with or without grid lines; moves the plot's left edge."""
     line = text.measure_line(face.font, face.size)
     ticks = range(0, round(plot.most) + 1, step)
     width = max(text.measure_word(face.font, face.size, str(tick)) for tick in ticks)
@@ -70,7 +70,7 @@ def draw_axis(rng: random.Random, plot: Plot, face: text.Face, step: int) -> Non
 
 
 def draw_bar(plot: Plot, box: tuple[float, float, float, float], colour: str, rgb: Rgb) -> None:
-    """A filled rectangle (left, top, right, bottom), marked as a bar of its colour."""
+    """Draw a filled rectangle (left, top, right, bottom), marked as a bar of its colour."""
     plot.pen.rectangle(box, fill=rgb)
     left, top, right, bottom = box
     step = MARK_STEP / plot.paper.scale
@@ -81,7 +81,7 @@ def draw_bar(plot: Plot, box: tuple[float, float, float, float], colour: str, rg
 
 
 def mark_ends(plot: Plot, series: Series, points: list[tuple[float, float]], reach: float) -> None:
-    """What an answer speaks of: the upper ends of the highest and of the lowest."""
+    """Mark the upper ends of the highest and lowest bar or point, which answers refer to."""
     for name, index in (("highest", series.highest), ("lowest", series.lowest)):
         x, y = points[index]
         down = 7 / plot.paper.scale  # within the bar
@@ -96,7 +96,7 @@ def plan_plot(
     small: text.Face,
     margins: list[float],
 ) -> Plot:
-    """The axes' places, with the title over them or beside; margins are shares of the width."""
+    """Place the axes and draw the title; margins are shares of the width."""
     line = text.measure_line(small.font, small.size)
     large = text.choose_face(rng, small.size, small.size * 1.6)
     if rng.random() < 0.7:
@@ -123,7 +123,7 @@ def plan_plot(
 def draw_chart(
     rng: random.Random, series: Series, held_out: bool
 ) -> tuple[Picture, tuple[str, ...]]:
-    """Bars or a line over their labels; the values are printed above them, or there is an axis.
+    """Draw bars or a line over their labels, with printed values or an axis.
 
     Returns:
         the chart, and the bars' colours if each has its own.
@@ -172,7 +172,7 @@ def draw_chart(
 
 
 def choose_colours(rng: random.Random, paper: Paper, count: int) -> list[tuple[str, Rgb]]:
-    """Different colours for bars, that stand out from the paper, and their names."""
+    """Choose names and shades of different colours that contrast with the paper."""
     chosen: dict[str, Rgb] = {}
     while len(chosen) < count:
         name = rng.choice(COLOURS)

@@ -1,9 +1,10 @@
-"""Where the words of an answer stand in its pictures: what the decoder is told to look at.
+"""Targets for the decoder's attention: which image tokens show which tokens of an answer.
 
-To read is to know where to look next; to say what stands below a bar is to look below it. Answers
-teach that slowly, a token at a time. Here every token of an answer that stands in a picture is
-traced to the cells that show it, and a head in two of the decoder's layers has to look there; one
-before them has to look at what was said last, from where the way to what comes next is short.
+Reading needs to know where to look next; naming what is below a bar needs to look below it. The
+answer loss alone teaches that slowly, a token at a time. So every token of an answer that is in a
+picture is traced to the cells that show it. One head in two of the decoder's layers is trained to
+attend to the next token's cells, and in a layer before them to those of the current token, which
+the next token is usually close to.
 """
 
 import math
@@ -17,16 +18,16 @@ from training.tower import CELLS
 
 ENDS = ("highest", "lowest")  # of a chart's bars or points
 PLACE = re.compile(r"((( at| in) the)|,) (((top|bottom)( left| right)?)|left|right|centre)\b")
-INMOST = 8  # marks of a shape's middle: two at each of four points
-LONGEST_GAP = 24  # characters between two lines of print in an answer
-TAKEN = "\0"  # stands for characters that are traced; no part of a word
-VERB = re.compile(r"( is)? ")  # after "the highest": still the bar is looked at
-AGAIN = re.compile(r"\S+( with )")  # after that: once its label is told, the bar is looked at again
+INMOST = 8  # marks used of a shape, nearest its centre: two at each of four points
+LONGEST_GAP = 24  # characters between two lines of text in an answer
+TAKEN = "\0"  # replaces characters that are traced already; not a word character
+VERB = re.compile(r"( is)? ")  # after "the highest": traced to the bar as well
+AGAIN = re.compile(r"\S+( with )")  # after that: a label, then the bar again, for its value
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A line of print, or a shape."""
+    """A line of text, or a shape."""
 
     name: str
     picture: int
@@ -34,23 +35,23 @@ class Thing:
 
     @property
     def is_print(self) -> bool:
-        """Whether its marks are those of its characters, one after the other."""
+        """True if its marks are its characters, in order."""
         return len(self.marks[0].token) == 1
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a part of an answer is about: marks in one picture."""
+    """A part of an answer, and the marks in one picture that show it."""
 
     start: int  # the part's first character
     end: int
     picture: int
     marks: tuple[Mark, ...]
-    is_first: bool = False  # a line of print begins here: it was to be found
+    is_first: bool = False  # a line of text begins here, which has to be located
 
 
 def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
-    """Everything that stands in the pictures, in the order in which it was drawn."""
+    """Return everything that is in the pictures, in drawing order."""
     things = []
     for number, picture in enumerate(pictures):
         for (name, middle), group in groupby(picture.marks, lambda mark: (mark.name, mark.middle)):
@@ -62,9 +63,9 @@ def list_things(pictures: tuple[Picture, ...]) -> list[Thing]:
 
 
 def keep_inmost(marks: tuple[Mark, ...], middle: tuple[float, float]) -> tuple[Mark, ...]:
-    """The marks of a shape that are nearest to its middle; of a ring all on its inner rim.
+    """Return the marks nearest to a shape's centre; of a ring all on its inner rim.
 
-    One spot for each shape, so that none is told twice, and the spot says where the shape is.
+    One spot per shape, so that none is named twice, and the spot gives the shape's position.
     """
     far = [math.dist((mark.x, mark.y), middle) for mark in marks]
     reach = 1.2 * sorted(far)[:INMOST][-1]
@@ -72,7 +73,7 @@ def keep_inmost(marks: tuple[Mark, ...], middle: tuple[float, float]) -> tuple[M
 
 
 def trace_print(thing: Thing, start: int) -> list[Target]:
-    """One target for each character, spaces among them."""
+    """Return one target per character, spaces included."""
     return [
         Target(start + offset, start + offset + 1, thing.picture, (mark,), offset == 0)
         for offset, mark in enumerate(thing.marks)
@@ -80,9 +81,9 @@ def trace_print(thing: Thing, start: int) -> list[Target]:
 
 
 def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
-    """The parts of an answer that stand in its pictures, longer names first.
+    """Return the parts of an answer that are in its pictures, longer names first.
 
-    What could be one of several things is left out, unless all of them are named in turn.
+    A name of several things is left out, unless the answer has it once for each of them.
     """
     things: dict[str, list[Thing]] = {}
     for thing in list_things(pictures):
@@ -114,9 +115,9 @@ def trace_answer(answer: str, pictures: tuple[Picture, ...]) -> list[Target]:
 
 
 def trace_between(targets: list[Target]) -> list[Target]:
-    """What stands between two lines of print of a picture looks at the end of the first.
+    """Return targets for what is between two lines of a picture's text: the end of the first.
 
-    So a head can follow what was said last up to where the next line is to be found.
+    So a head can stay on the last character until the next line has to be located.
     """
     ordered = sorted(targets, key=lambda target: target.start)
     return [
@@ -131,7 +132,7 @@ def trace_between(targets: list[Target]) -> list[Target]:
 def find_slots(
     marks: tuple[Mark, ...], size: tuple[int, int], layout: Layout, top: int
 ) -> list[int]:
-    """Which of a picture's image tokens show marks: in its sub-crops and in its global crop.
+    """Return which of a picture's image tokens show marks, in sub-crops and in the global crop.
 
     Args:
         marks: in pixels of the picture.

@@ -1,4 +1,4 @@
-"""Sheets of drawn pictures with their questions and answers, to look at."""
+"""Contact sheets of drawn pictures with their questions and answers."""
 
 import random
 from pathlib import Path
@@ -13,13 +13,13 @@ PAPER = (245, 245, 245)
 
 
 def wrap(text: str, width: int = 52) -> str:
-    """Lines of at most `width` characters."""
+    """Break text into lines of at most `width` characters."""
     text = text.replace("\n", " / ")
     return "\n".join(text[i : i + width] for i in range(0, len(text), width))
 
 
 def paste_sample(sheet: Image.Image, sample: Sample, caption: str, left: int, top: int) -> None:
-    """One sample's pictures side by side, and the caption below."""
+    """Paste a sample's pictures side by side, and the caption below."""
     count = len(sample.pictures)
     for number, picture in enumerate(sample.pictures):
         image = picture.image.copy()
@@ -30,7 +30,7 @@ def paste_sample(sheet: Image.Image, sample: Sample, caption: str, left: int, to
 
 
 def draw_sheet(samples: list[tuple[Sample, str]]) -> Image.Image:
-    """Samples with their captions, four in a row."""
+    """Draw samples with their captions, four in a row."""
     rows = -(-len(samples) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * SIDE, rows * (SIDE + CAPTION)), PAPER)
     for index, (sample, caption) in enumerate(samples):

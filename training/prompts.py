@@ -1,4 +1,4 @@
-"""Samples as token ids and labels, chunk by chunk as the app's processor makes prompts."""
+"""Encodes samples as token ids and labels, chunk by chunk as the app's processor does."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,12 +10,12 @@ from training.layouts import SINGLE, Layout
 from training.pointing import Target, find_slots, trace_answer
 from training.tokenizer import IGNORED
 
-IMAGE_SLOT = -1  # stands for one image token in a row of token ids
+IMAGE_SLOT = -1  # placeholder of one image token in a row of token ids
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A sample as token ids, one label for each, and what labels are about."""
+    """A sample as token ids, one label for each, and the marks that labels refer to."""
 
     ids: list[int]  # IMAGE_SLOT per image token
     labels: list[int]
@@ -23,7 +23,7 @@ class Encoded:
 
 
 def point(encoded: Encoded, sample: Sample, layout: Layout, top: int) -> list[tuple[int, int]]:
-    """Pairs of a label's position and that of an image token which shows the label."""
+    """Return pairs of a label's position and the position of an image token that shows it."""
     slots = [position for position, token in enumerate(encoded.ids) if token == IMAGE_SLOT]
     pairs = []
     for position, target in encoded.targets:
@@ -35,7 +35,7 @@ def point(encoded: Encoded, sample: Sample, layout: Layout, top: int) -> list[tu
 
 
 class PromptEncoder:
-    """Questions and answers as token ids, and which of those are answers."""
+    """Encodes questions and answers, and labels the answers' tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
         self.tokenizer = tokenizer
@@ -43,7 +43,7 @@ class PromptEncoder:
         self.end = tokenizer.convert_tokens_to_ids("<|end|>")
 
     def encode(self, sample: Sample, image_tokens: int = SINGLE.image_tokens) -> Encoded:
-        """All turns of a sample."""
+        """Encode all turns of a sample."""
         count = len(sample.pictures)
         chunks = ["<|user|>\n", *["\n"] * (count - 1)]
         ids: list[int] = []
@@ -66,7 +66,7 @@ class PromptEncoder:
         return Encoded(ids, self.label(ids), targets)
 
     def label(self, ids: list[int]) -> list[int]:
-        """For each position the token to be predicted there, if it belongs to an answer."""
+        """Return the token to predict at each position, IGNORED outside answers."""
         labels, is_answer = [], False
         for this, following in pairwise(ids):
             is_answer = this == self.assistant or (is_answer and this != self.end)

@@ -1,4 +1,4 @@
-"""What is measured of the answers to a task's samples."""
+"""Scores of the answers to a task's samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from training.canvas import Sample
 
 @dataclass(frozen=True)
 class Trial:
-    """A sample, and what the network answered."""
+    """A sample, and the model's answer."""
 
     sample: Sample
     answer: str
 
     @property
     def is_exact(self) -> bool:
-        """Whether the answer is the expected one to the letter."""
+        """True if the answer equals the expected one."""
         return self.answer == self.sample.answer
 
 
@@ -32,7 +32,7 @@ class Score:
 
 
 def edit_distance(one: str, other: str) -> int:
-    """Levenshtein's distance."""
+    """Levenshtein distance of two texts."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         previous, row[0] = row[0], i
@@ -48,25 +48,25 @@ def error_rate(trials: list[Trial]) -> float:
 
 
 def names_same(trial: Trial) -> bool:
-    """Whether the answer is right up to the name of the background."""
+    """True if the answer is right, disregarding the background."""
     wanted, found = (t.split(" on a")[0] for t in (trial.sample.answer, trial.answer))
     return wanted == found
 
 
 def ends_same(trial: Trial) -> bool:
-    """Whether the answer ends with the right word: the label, whatever value it is said to have."""
+    """True if the answer ends with the right word: the label, whatever value it states."""
     return trial.answer.split()[-1:] == trial.sample.answer.split()[-1:]
 
 
 def list_cells(markdown: str) -> list[tuple[int, int, str]]:
-    """Row, column and text of every cell of a Markdown table, without the rule below its head."""
+    """Return row, column and text of a Markdown table's cells, without the line below its head."""
     lines = [line.strip().strip("|").split("|") for line in markdown.splitlines()]
     rows = [cells for cells in lines if not all(set(cell.strip()) <= set("-:") for cell in cells)]
     return [(r, c, cell.strip()) for r, row in enumerate(rows) for c, cell in enumerate(row)]
 
 
 def share_of_cells(trials: list[Trial]) -> float:
-    """Cells that stand where they should, in percent of all cells."""
+    """Share of cells with the right text in the right position, in percent."""
     wanted = [list_cells(trial.sample.answer) for trial in trials]
     found = [set(list_cells(trial.answer)) for trial in trials]
     right = sum(cell in got for cells, got in zip(wanted, found, strict=True) for cell in cells)
@@ -74,12 +74,12 @@ def share_of_cells(trials: list[Trial]) -> float:
 
 
 def share(test: Callable[[Trial], bool]) -> Callable[[list[Trial]], float]:
-    """The measure that is the share of trials passing a test, in percent."""
+    """Return a measure: the share of trials that pass a test, in percent."""
     return lambda trials: 100 * sum(map(test, trials)) / max(1, len(trials))
 
 
 def says_identical(trial: Trial) -> bool:
-    """Whether the answer calls the pair identical."""
+    """True if the answer calls the pair identical."""
     return "identical" in trial.answer
 
 
@@ -120,14 +120,14 @@ MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
 
 
 def score_task(task: str, trials: list[Trial]) -> list[Score]:
-    """The rows of a task."""
+    """Return the scores of a task."""
     return [
         Score(task, measure, compute(trials), len(trials)) for measure, compute in MEASURES[task]
     ]
 
 
 def score_false_alarms(trials: list[Trial]) -> Score:
-    """How often what it can do is called beyond it."""
+    """Return how often the model refuses samples that it can answer."""
     able = [trial for trial in trials if trial.sample.task != "beyond"]
     _, compute = REFUSED
     return Score("all of the others", REFUSED[0], compute(able), len(able))

@@ -1,27 +1,27 @@
-"""What a chart shows: a title, labels and values, and how they are told."""
+"""Data of a chart: title, labels and values, and how answers state them."""
 
 import random
 from dataclasses import dataclass
 
 from training.words import choose_word, join
 
-STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # from one number of an axis to the next
-CLEAR = 0.06  # how far, as a share of the highest, the ends stand out where no value is printed
-PRINTED = 0.55  # the share of charts with their values in them
+STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # between the numbers of an axis
+CLEAR = 0.06  # least lead of both extremes, as a share of the highest, if no value is printed
+PRINTED = 0.55  # the share of charts that print their values
 SUBJECTS = ("Revenue", "Sales", "Profit", "Visitors", "Users", "Orders", "Price", "Income")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True)
 class Series:
-    """What a chart shows."""
+    """Title, labels and values of a chart."""
 
     title: str
     labels: tuple[str, ...]
     values: tuple[int, ...]
     unit: str  # written after every value
-    is_printed: bool  # the values stand in the chart; else they can only be compared
-    step: int = 0  # from one number of the axis to the next; 0: there is no axis
+    is_printed: bool  # values are printed in the chart; else they can only be compared
+    step: int = 0  # between the numbers of the axis; 0: there is no axis
 
     @property
     def highest(self) -> int:
@@ -34,20 +34,20 @@ class Series:
         return self.values.index(min(self.values))
 
     def tell_all(self) -> str:
-        """ "2020: 28, 2021: 35", or "2020 and 2021"."""
+        """Return "2020: 28, 2021: 35", or "2020 and 2021" if no value is printed."""
         if not self.is_printed:
             return join(self.labels)
         pairs = zip(self.labels, self.values, strict=True)
         return ", ".join(f"{label}: {value}{self.unit}" for label, value in pairs)
 
     def tell(self, index: int) -> str:
-        """ "2021 with 35", or "2021" alone: both are to be found from the bar, not one another."""
+        """Return "2021 with 35", or "2021"; an answer reads both off the bar, not one another."""
         if not self.is_printed:
             return self.labels[index]
         return f"{self.labels[index]} with {self.values[index]}{self.unit}"
 
     def measure(self, index: int) -> str:
-        """The value where it is printed; else "about" the nearest number of the axis."""
+        """Return the value if it is printed, else "about" the nearest number of the axis."""
         value = self.values[index]
         if self.is_printed or not self.step:
             return f"{value}{self.unit}"
@@ -55,7 +55,7 @@ class Series:
 
 
 def choose_labels(rng: random.Random, count: int, held_out: bool) -> tuple[str, ...]:
-    """Years, months, quarters, letters or words."""
+    """Choose years, months, quarters or words."""
     kind = rng.randrange(5)
     if kind <= 1:
         first = rng.randint(1990, 2030)
@@ -74,7 +74,7 @@ def choose_labels(rng: random.Random, count: int, held_out: bool) -> tuple[str, 
 
 
 def choose_series(rng: random.Random, held_out: bool) -> Series:
-    """Three to six values, no two alike."""
+    """Choose title, labels and three to six values, no two alike."""
     count = rng.choice((3, 4, 4, 5, 5, 6))
     labels = choose_labels(rng, count, held_out)
     most = rng.choice((20, 50, 99, 99, 500))

@@ -9,7 +9,7 @@ CONFIG = Path(__file__).with_name("config.toml")
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of training; config.toml explains the fields."""
+    """Settings of one stage of training; config.toml explains the fields."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole training run."""
+    """Settings of a whole training run."""
 
     seed: int
     network: dict[str, int]
@@ -44,6 +44,6 @@ class Config:
 
 
 def load_config(path: Path = CONFIG) -> Config:
-    """The settings of a TOML file."""
+    """Load the settings of a TOML file."""
     raw = tomllib.loads(path.read_text())
     return Config(raw["seed"], raw["network"], tuple(Stage(**stage) for stage in raw["stages"]))

@@ -13,7 +13,7 @@ SHAPES = (
     *("circle", "square", "triangle", "star", "rectangle", "ellipse"),
     *("diamond", "heart", "ring", "arrow", "cross"),
 )
-COMMON = (4, 4, 4, 3, 2, 2, 2, 2, 1, 1, 1)  # how often each is drawn, if not drawn wide
+COMMON = (4, 4, 4, 3, 2, 2, 2, 2, 1, 1, 1)  # weights of the kinds, unless canvas.is_wide
 QUESTIONS = (
     "Describe this picture.",
     "Describe the picture.",
@@ -33,7 +33,7 @@ QUESTIONS = (
     "Please describe what you see.",
     "Tell me about this picture.",
 )
-MARK_STEP = 7  # frame pixels between the points at which a shape is marked: half a patch
+MARK_STEP = 7  # frame pixels between the marks of a shape: half a patch
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """As an answer names it: "a red circle"."""
+        """The name in an answer: "a red circle"."""
         return name_shape(self.colour, self.kind)
 
 
 def name_shape(colour: str, kind: str) -> str:
-    """ "a red circle", "an orange star"."""
+    """Return "a red circle", "an orange star"."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {kind}"
 
 
 def list_points(kind: str, ratio: float) -> list[tuple[float, float]]:
-    """A polygon within -1..1 that shows the kind; `ratio` in 0..1 varies its proportions."""
+    """Return a kind's polygon within -1..1; `ratio` in 0..1 varies its proportions."""
     if kind in ("square", "rectangle"):
         return [(-1, -1), (1, -1), (1, 1), (-1, 1)]
     if kind == "diamond":
@@ -108,12 +108,12 @@ def list_points(kind: str, ratio: float) -> list[tuple[float, float]]:
 
 
 def choose_kind(rng: random.Random) -> str:
-    """A kind of shape."""
+    """Choose a kind of shape."""
     return rng.choice(SHAPES) if is_wide(rng) else rng.choices(SHAPES, weights=COMMON)[0]
 
 
 def choose_turn(rng: random.Random, kind: str) -> float:
-    """Mostly upright; triangles and arrows also point elsewhere."""
+    """Choose a rotation in degrees, mostly 0; triangles and arrows may point elsewhere."""
     if not is_wide(rng):
         return 0
     if kind == "arrow":
@@ -126,7 +126,7 @@ def choose_turn(rng: random.Random, kind: str) -> float:
 
 
 def choose_size(rng: random.Random, kind: str, extent: float) -> tuple[float, float]:
-    """Width and height of a shape whose longer side is `extent`."""
+    """Choose width and height of a shape whose longer side is `extent`."""
     if kind in ("rectangle", "ellipse"):
         short = extent * rng.uniform(0.4, 0.68)
         return (extent, short) if rng.random() < 0.7 else (short, extent)
@@ -142,7 +142,7 @@ def choose_size(rng: random.Random, kind: str, extent: float) -> tuple[float, fl
 def place_shape(
     rng: random.Random, paper: Paper, box: tuple[float, float, float, float], **fixed: str
 ) -> Shape:
-    """A shape inside a box (left, top, right, bottom); colour and kind may be fixed."""
+    """Choose a shape inside a box (left, top, right, bottom); colour and kind may be fixed."""
     kind = fixed.get("kind") or choose_kind(rng)
     colour = fixed.get("colour")
     rgb = sample_colour(rng, colour) if colour else paper.background
@@ -150,13 +150,13 @@ def place_shape(
         name = colour or rng.choice(COLOURS)
         rgb = sample_colour(rng, name)
         if colour and distance(rgb, paper.background) < 90:
-            break  # the caller asked for it; an outline will tell it from the background
+            break  # the caller asked for it; an outline will separate it from the background
         colour = colour or (name if distance(rgb, paper.background) >= 90 else None)
     assert colour is not None
     left, top, right, bottom = box
     room = min(right - left, bottom - top)
     extent = room * rng.uniform(0.35, 0.97)
-    # Not smaller than about 40 or 56 pixels of the frame, if the box allows.
+    # At least about 40 or 56 frame pixels, if the box allows.
     extent = min(max(extent, (40 if is_wide(rng) else 56) / paper.scale), room * 0.97)
     width, height = choose_size(rng, kind, extent)
     if kind == "arrow" or rng.random() < 0.35:
@@ -230,7 +230,7 @@ def draw_shape(
 def choose_boxes(
     rng: random.Random, paper: Paper, count: int
 ) -> list[tuple[float, float, float, float]]:
-    """Boxes that hold one shape each: the whole canvas, or two halves of it."""
+    """Choose boxes that hold one shape each: the whole canvas, or two halves of it."""
     margin = 0.02 * min(paper.width, paper.height)
     right, bottom = paper.width - margin, paper.height - margin
     if count == 1:
@@ -243,14 +243,14 @@ def choose_boxes(
 
 
 def order_shapes(shapes: list[Shape]) -> list[Shape]:
-    """Left to right, or top to bottom where that is the longer way."""
+    """Sort left to right, or top to bottom if they are spread out more that way."""
     across = max(s.x for s in shapes) - min(s.x for s in shapes)
     down = max(s.y for s in shapes) - min(s.y for s in shapes)
     return sorted(shapes, key=lambda s: s.x if across >= down else s.y)
 
 
 def draw_shapes(rng: random.Random, paper: Paper, shapes: list[Shape]) -> Picture:
-    """A picture of the shapes."""
+    """Draw the shapes on a canvas of their own."""
     image = paper.blank()
     marks: list[Mark] = []
     for shape in shapes:
@@ -259,12 +259,12 @@ def draw_shapes(rng: random.Random, paper: Paper, shapes: list[Shape]) -> Pictur
 
 
 def name_shapes(shapes: list[Shape]) -> str:
-    """ "a red circle and a blue star"."""
+    """Return "a red circle and a blue star"."""
     return " and ".join(shape.name for shape in shapes)
 
 
 def capitalize(text: str) -> str:
-    """The first letter upper case, the rest as it is."""
+    """Make the first letter upper case; leave the rest."""
     return text[0].upper() + text[1:]
 
 
@@ -279,5 +279,5 @@ def make_sample(rng: random.Random, held_out: bool = False, count: int | None = 
 
 
 def fix_article(text: str) -> str:
-    """ "a orange background" is "an orange background"."""
+    """Correct "a orange background" to "an orange background"."""
     return text.replace(" a orange ", " an orange ")

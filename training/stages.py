@@ -1,4 +1,4 @@
-"""The training loop: stage after stage, resumable at any step."""
+"""Training loop: runs the stages in order, and resumes at any step."""
 
 import os
 import signal
@@ -27,28 +27,28 @@ from training.tower import Sizes
 
 SAVE_SECONDS = 240
 WORKER_NICE = 10
-AHEAD = 3  # batches on the GPU before they are needed
+AHEAD = 3  # batches copied to the GPU in advance
 LOG_STEPS = 50
 WEIGHT_DECAY = 0.02
-DRILL_WEIGHT = 1.0  # of the loss of pairs in words alone
-PAGE_CELLS = 6  # windows of dense pages beside the questions
+DRILL_WEIGHT = 1.0  # of the loss of text-only sentences
+PAGE_CELLS = 6  # side of the windows of dense pages that go with questions
 PAGE_TASKS = {"plain": 0.1, "page": 0.9}
 
 
 def build_trainee(config: Config, tokenizer: PreTrainedTokenizerFast) -> Trainee:
-    """A fresh network, from the seed."""
+    """Build an untrained model from the seed."""
     torch.manual_seed(config.seed)
     return Trainee(Network(Sizes(vocab_size=len(tokenizer), **config.network)))
 
 
 def rate_factor(stage: Stage, step: int) -> float:
-    """Warm-up, constant, linear fall to `final`."""
+    """Return the learning rates' factor: warm-up, constant, linear fall to `final`."""
     rest = min(1.0, (stage.steps - step) / max(1.0, stage.steps * stage.decay))
     return min((step + 1) / stage.warmup, stage.final + (1 - stage.final) * rest)
 
 
 def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) -> Dataset:
-    """The stage's batches."""
+    """Build the dataset of a stage's batches."""
     if stage.kind == "tower":
         return Pages(seed, stage.steps, stage.batch, stage.cells, stage.tasks, stage.breadth)
     pages = None
@@ -59,7 +59,7 @@ def make_dataset(stage: Stage, seed: int, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def move(value: object, device: torch.device) -> object:
-    """A batch on the device, whatever dataclass of tensors it is."""
+    """Move a batch, a dataclass of tensors and dataclasses, to the device."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
     if value is None or isinstance(value, int | Layout):
@@ -70,12 +70,12 @@ def move(value: object, device: torch.device) -> object:
 
 
 def keep_whole(rows: list) -> object:
-    """Datasets give whole batches: nothing to collate."""
+    """Return the only item: datasets give whole batches, so nothing is collated."""
     return rows[0]
 
 
 def settle_worker(_: int) -> None:
-    """One thread a worker, which gives way to learning; signals as they were before training."""
+    """Give a worker one thread and low priority; SIGTERM ends it, Ctrl-C does not."""
     torch.set_num_threads(1)
     os.nice(WORKER_NICE)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -83,7 +83,7 @@ def settle_worker(_: int) -> None:
 
 
 def load_batches(dataset: Dataset, start: int, workers: int) -> Iterator:
-    """Batches from `start` on, drawn by worker processes."""
+    """Return an iterator of batches from number `start` on, drawn by worker processes."""
     rest = Subset(dataset, range(start, len(dataset)))  # type: ignore[arg-type]
     return iter(
         DataLoader(
@@ -98,7 +98,7 @@ def load_batches(dataset: Dataset, start: int, workers: int) -> Iterator:
 
 
 def move_ahead(batches: Iterator, device: torch.device) -> Iterator:
-    """Batches on the device; a GPU's are copied by a thread while those before are learnt from."""
+    """Yield batches on the device; a thread copies a GPU's next ones during training steps."""
     if device.type != "cuda":
         yield from (move(batch, device) for batch in batches)
         return
@@ -118,7 +118,7 @@ def move_ahead(batches: Iterator, device: torch.device) -> Iterator:
 
 
 class Training:
-    """The state of a run: weights, optimizers, and where in which stage it is."""
+    """State of a run: weights, optimizers, current stage and step."""
 
     def __init__(self, config: Config, folder: Path, device: str, compiled: bool):
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,14 +146,14 @@ class Training:
             layer.compile(dynamic=False)
 
     def resume(self) -> None:
-        """Go on where `save` left off."""
+        """Restore the state that `save` wrote."""
         state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
         self.trainee.load_state_dict(state["trainee"])
         self.stage_index, self.step = state["stage_index"], state["step"]
         self.loaded = state["optimizers"]
 
     def save(self) -> None:
-        """Write the state, all or nothing."""
+        """Write the state atomically."""
         state = {
             "trainee": self.trainee.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -165,11 +165,11 @@ class Training:
         temporary.replace(self.folder / "state.pt")
 
     def stop(self, *_: object) -> None:
-        """Save after the step at work, and end: what a SIGTERM or Ctrl-C does."""
+        """Save after the current step, and end; the handler of SIGTERM and Ctrl-C."""
         self.stopping = True
 
     def run(self, workers: int) -> None:
-        """All stages that are left.
+        """Run all stages that are left.
 
         Raises:
             SystemExit: a signal asked to stop; the state is saved.
@@ -184,7 +184,7 @@ class Training:
             self.save()
 
     def prepare(self, stage: Stage) -> None:
-        """Optimizers of a stage, tower and the rest apart."""
+        """Build or restore a stage's optimizers; the vision side has rates of its own."""
         tower = self.trainee.network.images
         self.optimizers = build_optimizers(
             self.trainee, stage.muon_rate, stage.adam_rate, WEIGHT_DECAY, tower, stage.tower_rate
@@ -198,7 +198,7 @@ class Training:
                 group.setdefault("full_rate", group["lr"])
 
     def take_step(self, stage: Stage, batch: object) -> dict[str, Tensor]:
-        """One update."""
+        """Update the weights once; return losses and accuracies by name."""
         fast = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             if stage.kind == "tower":
@@ -216,7 +216,7 @@ class Training:
         return losses
 
     def answer(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
-        """Losses of questions, of their pictures' cells, and of what goes along with them."""
+        """Return losses of questions, their pictures' cells, and auxiliary batches."""
         trainee = self.trainee
         tokens, cells = trainee.see(batch)
         losses = trainee.answer(batch.turns, tokens.flatten(0, 1), stage.pointing)
@@ -234,7 +234,7 @@ class Training:
         return losses
 
     def run_stage(self, stage: Stage, workers: int) -> None:
-        """One stage from the current step to its end."""
+        """Run a stage from the current step to its end; raises as `run`."""
         self.prepare(stage)
         dataset = make_dataset(stage, self.config.seed * 100 + self.stage_index, self.tokenizer)
         sums: dict[str, float] = {}

@@ -38,12 +38,12 @@ DIGITS = {"one": 1, "two": 2, "three": 3, "four": 4}
 
 
 def choose_kind(rng: random.Random) -> str:
-    """What the figures of a column are; "" for words."""
+    """Choose the kind of a column's numbers; "" for words."""
     return rng.choice((*DIGITS, "three", "three", "price", "decimal", "mixed", "", "", ""))
 
 
 def write_figure(rng: random.Random, kind: str) -> str:
-    """A figure of a column: whole numbers of up to so many digits, prices, and so on."""
+    """Return a number of this kind: whole with up to so many digits, a price, and so on."""
     if kind == "mixed":
         return write_number(rng)
     if kind == "price":
@@ -54,7 +54,7 @@ def write_figure(rng: random.Random, kind: str) -> str:
 
 
 def choose_cells(rng: random.Random, held_out: bool) -> list[list[str]]:
-    """A heading and one to four rows, of two to four columns."""
+    """Choose a heading and one to four rows, of two to four columns."""
     columns, rows = rng.choice((2, 2, 3, 3, 4)), rng.choice((2, 3, 3, 4, 5))
     kinds = ["", *(choose_kind(rng) for _ in range(columns - 1))]
     cells = [[choose_word(rng, "title", held_out, 0.0, False)[:10] for _ in range(columns)]]
@@ -71,7 +71,7 @@ def choose_cells(rng: random.Random, held_out: bool) -> list[list[str]]:
 
 
 def draw_table(rng: random.Random, cells: list[list[str]], held_out: bool) -> Picture:
-    """The cells with or without lines around them."""
+    """Draw the cells, with or without lines around them."""
     paper = choose_paper(rng)
     image = paper.blank()
     draw = ImageDraw.Draw(image)
@@ -117,18 +117,18 @@ def draw_table(rng: random.Random, cells: list[list[str]], held_out: bool) -> Pi
 
 
 def write_row(row: list[str]) -> str:
-    """A row as Markdown."""
+    """Format a row as Markdown."""
     return f"| {' | '.join(row)} |"
 
 
 def write_markdown(cells: list[list[str]]) -> str:
-    """The table as Markdown."""
+    """Format the table as Markdown."""
     heading, *rows = (write_row(row) for row in cells)
     return "\n".join([heading, f"|{' --- |' * len(cells[0])}", *rows])
 
 
 def ask_for_rows(rng: random.Random, rows: list[list[str]]) -> tuple[str, str]:
-    """A question about some rows, in any order: so each one is to be found by its first cell."""
+    """Ask for some rows in random order, so that each has to be located by its first cell."""
     some = rng.sample(rows, rng.randint(1, len(rows)))
     names = join(tuple(row[0] for row in some))
     question = rng.choice(OF_ROWS if len(some) > 1 else OF_ROW).format(names)
@@ -136,18 +136,18 @@ def ask_for_rows(rng: random.Random, rows: list[list[str]]) -> tuple[str, str]:
 
 
 def ask_for_cells(rng: random.Random, heading: list[str], rows: list[list[str]]) -> tuple[str, str]:
-    """A question about one to four cells, by column and row."""
+    """Ask for one to four cells by column and row."""
     places = [(row, column) for row in rows for column in range(1, len(heading))]
     some = rng.sample(places, min(len(places), rng.choice((1, 2, 3, 4))))
     names = [f"{heading[column]} of {row[0]}" for row, column in some]
-    told = [f"{name} is {row[column]}" for name, (row, column) in zip(names, some, strict=True)]
-    return rng.choice(OF_CELLS).format(join(names)), f"{join(told)}."
+    values = [f"{name} is {row[column]}" for name, (row, column) in zip(names, some, strict=True)]
+    return rng.choice(OF_CELLS).format(join(names)), f"{join(values)}."
 
 
 def ask(rng: random.Random, cells: list[list[str]]) -> tuple[str, str]:
-    """The whole table, some of its rows or some of its cells, where a name is one row's alone.
+    """Ask for the whole table, or if all its names are unique for some of its rows or cells.
 
-    To be read as any other print, it is lines of cells.
+    The answer to a plain reading question is lines of cells.
     """
     heading, *rows = cells
     names = [cell for row in cells for cell in (row if row is heading else row[:1])]
@@ -162,7 +162,7 @@ def ask(rng: random.Random, cells: list[list[str]]) -> tuple[str, str]:
 
 
 def make_table(rng: random.Random, held_out: bool = False) -> Sample:
-    """A table, to be written down or asked about."""
+    """A table, to be transcribed or asked about."""
     cells = choose_cells(rng, held_out)
     return Sample("table", (draw_table(rng, cells, held_out),), *ask(rng, cells))
 

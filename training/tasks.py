@@ -1,4 +1,4 @@
-"""Which task a sample is of: the only place that knows all of them."""
+"""All tasks by name; the only module that knows all of them."""
 
 import random
 
@@ -21,7 +21,7 @@ MAKERS = {
 
 
 def draw_sample(rng: random.Random, tasks: dict[str, float], held_out: bool = False) -> Sample:
-    """A sample of one of the weighted tasks."""
+    """Draw a sample of a task that is chosen by weight."""
     names = [name for name in tasks if name in MAKERS]
     name = rng.choices(names, weights=[tasks[name] for name in names])[0]
     return MAKERS[name](rng, held_out)

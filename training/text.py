@@ -1,4 +1,4 @@
-"""Printed text: dense pages for the tower, and pictures of a few large lines to be read."""
+"""Printed text: dense pages for the vision tower, and pictures of a few large lines to read."""
 
 import random
 from dataclasses import dataclass
@@ -47,10 +47,10 @@ QUESTIONS = (
     "Read all text in this picture, line by line. Answer with the text only.",
     "Write down the text that you see, line by line.",
 )
-LEGIBLE = 12  # pixels of the frame that print should be high
-SMALL = 0.15  # the share of small print; of pictures cut into crops more, as they are large
+LEGIBLE = 12  # least height of text, in frame pixels
+SMALL = 0.15  # the share of small text; more in pictures cut into crops, as they are large
 SMALL_CUT = 0.4
-LARGE_PAGES = 0.3  # the share of dense pages in large print
+LARGE_PAGES = 0.3  # the share of dense pages in large text
 SMALL_PAGES = 0.25
 CASES = ("upper", "upper", "lower", "lower", "title", "title")
 
@@ -65,17 +65,16 @@ class Face:
 
 
 def choose_face(rng: random.Random, low: float, high: float, held_out: bool = False) -> Face:
-    """A face between two sizes in canvas pixels, small ones as often as large ones."""
+    """Choose a face of log-uniform size between two, in canvas pixels."""
     size = round(low * (high / low) ** rng.random())
     return Face(choose_font(rng, held_out), max(8, size), rng.choice(CASES))
 
 
 def draw_page(rng: random.Random, plain: bool = False) -> Picture:
-    """A frame full of words and shapes: what the tower learns from before anything can read.
+    """Draw a frame full of words and shapes, from which the vision tower learns first.
 
-    A plain page is black on white and in one middling size: the easy beginning.
-
-    The canvas is square and of another size than the frame, for the blur that scaling makes.
+    A plain page is black on white in one medium size, to begin with. The canvas is square and
+    mostly of another size than the frame, for the blur of scaling.
     """
     side = rng.choice((224, 288, 336, 336, 400, 480, 560, 640))
     paper = make_paper(rng, side, side)
@@ -87,8 +86,8 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
     draw = ImageDraw.Draw(image)
     marks: list[Mark] = []
     pixel = 1 / paper.scale  # of the frame, in canvas pixels
-    # Evenly spread sizes: a line of large print has few letters, and they count as much. As large
-    # print fills a page soon, some pages hold nothing else.
+    # Uniform sizes: a line of large text has few letters, and they matter as much. Large text
+    # fills a page quickly, so some pages hold nothing else.
     low, high = (18, 26) if plain else (14 if is_wide(rng) else 18, 96)
     roll = 1.0 if plain else rng.random()
     if roll < LARGE_PAGES:
@@ -130,13 +129,13 @@ def draw_page(rng: random.Random, plain: bool = False) -> Picture:
 def draw_lines(
     rng: random.Random, paper: Paper, lines: list[str], faces: list[Face], top: float
 ) -> Picture:
-    """A picture of lines below each other from `top`, aligned left, right or centred."""
+    """Draw lines below each other from `top` on, aligned left, right or centred."""
     image = paper.blank()
     draw = ImageDraw.Draw(image)
     marks: list[Mark] = []
     widths = [measure_word(f.font, f.size, line) for line, f in zip(lines, faces, strict=True)]
     slack = max(0.0, paper.width - max(widths))
-    # Centred on the canvas, or somewhere.
+    # Centred on the canvas, or anywhere.
     block = slack / 2 if rng.random() < 0.5 else rng.uniform(0, slack)
     align = rng.choice((0.5, 0.5, 0.5, 0, 0, 1))
     y = top
@@ -150,14 +149,14 @@ def draw_lines(
 
 
 def write_phrase(rng: random.Random, case: str, held_out: bool) -> list[str]:
-    """A word or two, on one line or two."""
+    """Choose one or two words, on one line or two."""
     wide = is_wide(rng)
     words = [choose_word(rng, case, held_out, wide=wide) for _ in range(rng.choice((1, 1, 2)))]
     return words if rng.random() < 0.45 else [" ".join(words)]
 
 
 def write_lines(rng: random.Random, case: str, held_out: bool) -> list[str]:
-    """One to four lines of one to three words; more on a large picture."""
+    """Choose one to four lines of one to three words; more on a large picture."""
     is_large = count_crops(rng) > 1
     wide = is_wide(rng)
     chances = (25, 25, 20, 15, 10, 5) if is_large else (30, 30, 22, 18)
@@ -174,7 +173,7 @@ def write_lines(rng: random.Random, case: str, held_out: bool) -> list[str]:
 
 
 def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
-    """The face, smaller if the lines would not fit on the paper."""
+    """Return the face, smaller if the lines would not fit on the paper."""
     widest = max(measure_word(face.font, face.size, line) for line in lines)
     tall = measure_line(face.font, face.size) * 1.25 * len(lines)
     fit = min(1.0, paper.width * 0.97 / max(widest, 1), paper.height * 0.97 / tall)
@@ -182,9 +181,9 @@ def fit_size(lines: list[str], face: Face, paper: Paper) -> Face:
 
 
 def choose_text_face(rng: random.Random, paper: Paper, held_out: bool) -> Face:
-    """A face whose size is 16 to 72 canvas pixels and 14 to 96 pixels of the frame.
+    """Choose a face of 16 to 72 canvas pixels and 14 to 96 frame pixels.
 
-    Small print is 12 to 20 pixels of the frame.
+    Small text has 12 to 20 frame pixels.
     """
     if rng.random() < (SMALL_CUT if count_crops(rng) > 1 else SMALL):
         return choose_face(rng, LEGIBLE / paper.scale, 20 / paper.scale, held_out)
@@ -195,7 +194,7 @@ def choose_text_face(rng: random.Random, paper: Paper, held_out: bool) -> Face:
 def draw_text(
     rng: random.Random, paper: Paper, lines: list[str], face: Face
 ) -> tuple[Picture, Face]:
-    """The lines in one face on the paper, and the face at the size that fitted."""
+    """Draw lines in one face on the paper; return the face at the size that fits, too."""
     face = fit_size(lines, face, paper)
     height = measure_line(face.font, face.size) * 1.25 * len(lines)
     slack = max(0.0, paper.height - height)
@@ -217,7 +216,7 @@ def make_sample(rng: random.Random, held_out: bool = False) -> Sample:
 
 
 def make_word(rng: random.Random, held_out: bool = False) -> Sample:
-    """One or two large words on one or two lines: what reading starts with."""
+    """One or two large words on one or two lines, to begin reading with."""
     paper = choose_paper(rng)
     face = choose_face(rng, 18 / paper.scale, 84 / paper.scale, held_out)
     lines = write_phrase(rng, face.case, held_out)
@@ -226,7 +225,7 @@ def make_word(rng: random.Random, held_out: bool = False) -> Sample:
 
 
 def make_lines(rng: random.Random, low: float, high: float, held_out: bool = False) -> Sample:
-    """One to four lines whose size is between two in pixels of the picture: what is measured."""
+    """One to four lines of `low` to `high` picture pixels; only evaluation uses them."""
     while True:
         paper = choose_paper(rng)
         face = choose_face(rng, low, high, held_out)

@@ -1,7 +1,7 @@
-"""The embedded checkpoint's tokenizer: one token a character, whole words only where they name
-something seen (colours, shapes) or belong to the answers' fixed wording.
+"""The embedded checkpoint's tokenizer: one token per character, and some whole words.
 
-Same normalizer, decoder, post-processor and special tokens as the published tokenizer.json.
+Those name colours and shapes or belong to the answers' fixed wording. Normalizer, decoder,
+post-processor and special tokens are those of the published tokenizer.json.
 """
 
 import json
@@ -13,7 +13,7 @@ from training.shapes import COLOURS, SHAPES
 from training.words import pluralize
 
 SPACE = "▁"
-CONTEXT = 2560  # tokens: two pictures in four crops each and a talk about them
+CONTEXT = 2560  # tokens: two pictures in four crops each and a conversation about them
 IGNORED = -100  # label of positions without a loss, as in torch's cross-entropy
 WORDING = (
     *("background", "picture", "pictures", "image", "images", "photograph", "shows", "identical"),
@@ -25,7 +25,7 @@ WORDING = (
 PLURALS = tuple(pluralize(shape) for shape in SHAPES)
 CHARACTERS = tuple(chr(code) for code in range(33, 127)) + tuple("é–“”‘’€£°")
 WHOLE_WORDS = (*COLOURS, *SHAPES, *PLURALS, *WORDING)
-SPECIAL = {  # content: whitespace after it is eaten
+SPECIAL = {  # content: True if it strips the whitespace after it
     "<|endoftext|>": False,
     "<|assistant|>": True,
     "<|system|>": False,
@@ -41,7 +41,7 @@ CHAT_TEMPLATE = (  # the published one
 
 
 def build_vocabulary() -> dict[str, int]:
-    """Ids of everything but the special tokens that come after it."""
+    """Return ids of all tokens but the special ones, which come after these."""
     bytes_ = tuple(f"<0x{value:02X}>" for value in range(256))
     words = tuple(SPACE + word for word in WHOLE_WORDS)
     pieces = ("<unk>", "<s>", "</s>", *bytes_, SPACE, *CHARACTERS, *words)
@@ -49,7 +49,7 @@ def build_vocabulary() -> dict[str, int]:
 
 
 def describe_added(index: int, content: str, rstrip: bool = False, special: bool = True) -> dict:
-    """An entry of `added_tokens` with the published flags."""
+    """Return an entry of `added_tokens` with the published flags."""
     return {
         "id": index,
         "content": content,
@@ -62,7 +62,7 @@ def describe_added(index: int, content: str, rstrip: bool = False, special: bool
 
 
 def build_tokenizer_json() -> dict:
-    """The contents of tokenizer.json."""
+    """Return the contents of tokenizer.json."""
     vocabulary = build_vocabulary()
     added = [
         describe_added(0, "<unk>"),
@@ -154,7 +154,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer as the app loads it."""
+    """Load the tokenizer as the app does."""
     return PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"),
         bos_token="<s>",

@@ -1,4 +1,4 @@
-"""The embedded network's vision tower under the published key names, for training.
+"""The embedded model's vision tower under the published key names, for training.
 
 B batch, T tokens, P patches, V vision width.
 """
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 PATCH = 14
-GRID = 24  # patches a side of a frame
-CELLS = GRID // 2  # image tokens a side of a frame
+GRID = 24  # patches per side of a frame
+CELLS = GRID // 2  # image tokens per side of a frame
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # preprocessor_config.json of the published models
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and depths of the network."""
+    """Widths and depths of the model."""
 
     vocab_size: int
     vision_width: int = 256
@@ -33,13 +33,13 @@ class Sizes:
 
 
 def normalize(frames: Tensor) -> Tensor:
-    """uint8 pixels (..., 3) as the tower takes them: the image processor's mean and deviation."""
+    """Normalize uint8 pixels (..., 3) by the image processor's mean and deviation."""
     mean, std = torch.tensor(MEAN, device=frames.device), torch.tensor(STD, device=frames.device)
     return (frames.float() / 255 - mean) / std
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention over (B, heads, T, head width), by the fused kernel on a GPU alone."""
+    """Compute attention over (B, heads, T, head width); with the fused kernel only on a GPU."""
     if q.is_cuda:
         mask = None if mask is None else mask.to(q.dtype)
         return nn.functional.scaled_dot_product_attention(q, k, v, mask)
@@ -69,7 +69,7 @@ class VisionAttention(nn.Module):
 
 
 class VisionMlp(nn.Module):
-    """CLIP's feed-forward part."""
+    """CLIP's MLP."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
@@ -82,7 +82,7 @@ class VisionMlp(nn.Module):
 
 
 class VisionLayer(nn.Module):
-    """A pre-norm block of the tower."""
+    """A pre-norm block of the vision tower."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -98,12 +98,12 @@ class VisionLayer(nn.Module):
 
 
 def rate_places(width: int) -> Tensor:
-    """Angle per patch of each sinusoid, fast ones first: (width / 4,)."""
+    """Return each sinusoid's angle per patch, fast ones first: (width / 4,)."""
     return math.pi / torch.logspace(math.log10(1.5), math.log10(GRID), width // 4)
 
 
 def place_patches(width: int, amplitude: float = 2.0) -> Tensor:
-    """Sinusoids of row and column, (GRID * GRID, width): who is whose neighbour, from step 0.
+    """Return sinusoids of row and column, (GRID * GRID, width), which encode neighbourhood.
 
     Channels: sines and cosines of the row, then of the column.
     """
@@ -115,10 +115,10 @@ def place_patches(width: int, amplitude: float = 2.0) -> Tensor:
 
 
 def look_at_neighbours(attention: VisionAttention, offsets: tuple, gain: float = 1.4) -> None:
-    """Start each head attending to the patch at its (row, column) offset, as a convolution would.
+    """Initialize each head to attend to the patch at its (row, column) offset, as a convolution.
 
-    Keys copy sinusoids of the fast half, queries the same turned by the offset, so that their
-    product is largest where the key's patch lies at the offset.
+    Keys copy sinusoids of the fast half, queries the same ones rotated by the offset, so that
+    their product is largest where the key's patch is at the offset.
     """
     width, quarter = attention.q_proj.in_features, attention.q_proj.in_features // 4
     head = width // attention.heads
@@ -146,7 +146,7 @@ def look_at_neighbours(attention: VisionAttention, offsets: tuple, gain: float =
 
 
 class VisionModel(nn.Module):
-    """CLIP's tower up to its last layer but one."""
+    """CLIP's vision tower up to its penultimate layer."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -168,7 +168,7 @@ class VisionModel(nn.Module):
             look_at_neighbours(layer.self_attn, offsets[: sizes.vision_heads])
 
     def forward(self, frames: Tensor, places: Tensor) -> Tensor:
-        """Features of the patches.
+        """Return features of the patches.
 
         Args:
             frames: (B, height, width, 3) uint8, whole frames or windows of them.

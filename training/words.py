@@ -1,9 +1,10 @@
-"""Words to print: English ones, formed and invented ones, names, numbers, and random letters.
+"""Words to print: English, composed and invented ones, names, numbers, and random letters.
 
-Every tenth English word and name is held out: training never prints it and evaluation prints
-nothing else. What is read must not be what is known: a few hundred words, all of them short, made
-"WAREHOUSE" two words and fifty surnames made "Quinn" another one. So many are formed or invented,
-and some have letters exchanged or doubled: else "Garcia" is read "Garchai" and "RABBIT" "RABIT".
+Every tenth English word and name is held out: training never prints it, and held-out samples print
+nothing else. The model must read words, not guess known ones: with a few hundred words, all of them
+short, "WAREHOUSE" was read as two, and with fifty surnames "Quinn" as another one. So many words
+are composed or invented, and some have letters swapped or doubled: without those "Garcia" was read
+as "Garchai" and "RABBIT" as "RABIT".
 """
 
 import random
@@ -28,13 +29,13 @@ ENDINGS = (
     *("s", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "al", "ion", "ment", "ness"),
     *("able", "ful", "less", "ship", "ward", "wards", "wise", "day", "house", "port", "berg"),
 )
-GARBLED = 0.12  # the share of words with a letter exchanged, doubled or left out
+GARBLED = 0.12  # the share of words with letters swapped, or one doubled or left out
 NUMBERS = 0.17  # the share of numbers
 PUNCTUATION = ".,:;!?-'\"()&%$#/+*=@_<>[]"
 
 
 def invent_word(rng: random.Random) -> str:
-    """A pronounceable word of one to four syllables."""
+    """Invent a pronounceable word of one to four syllables."""
     syllables = rng.choice((1, 2, 2, 2, 3, 3, 4))
     return "".join(
         rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(syllables)
@@ -42,7 +43,7 @@ def invent_word(rng: random.Random) -> str:
 
 
 def form_word(rng: random.Random) -> str:
-    """A longer word: two English ones in one, or one with an ending."""
+    """Compose a longer word: two English words, or one with an ending."""
     while True:
         end = rng.choice(ENDINGS) if rng.random() < 0.5 else rng.choice(TRAINED)
         word = rng.choice(TRAINED) + end
@@ -51,17 +52,17 @@ def form_word(rng: random.Random) -> str:
 
 
 def garble(rng: random.Random, word: str) -> str:
-    """The word with two letters exchanged, or one doubled, or one of two like ones left out."""
-    place = rng.randrange(len(word) - 1)
-    first, second = word[place : place + 2]
+    """Swap two letters of the word, or double one, or leave out one of two equal ones."""
+    position = rng.randrange(len(word) - 1)
+    first, second = word[position : position + 2]
     if first == second:
-        return word[:place] + word[place + 1 :]
+        return word[:position] + word[position + 1 :]
     change = second + first if rng.random() < 0.6 else first + first + second
-    return word[:place] + change + word[place + 2 :]
+    return word[:position] + change + word[position + 2 :]
 
 
 def write_name(rng: random.Random, held_out: bool) -> str:
-    """First name, perhaps a middle initial, and last name; half of the names are invented."""
+    """Return first name, perhaps a middle initial, and last name; half are invented in training."""
     if held_out:
         first, last = (rng.choice(names) for names in HELD_OUT_NAMES)
     else:
@@ -74,17 +75,17 @@ def write_name(rng: random.Random, held_out: bool) -> str:
 
 
 def join(parts: Sequence[str]) -> str:
-    """ "a, b and c"."""
+    """Return "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def pluralize(thing: str) -> str:
-    """ "circles", "crosses"."""
+    """Return "circles", "crosses"."""
     return thing + ("es" if thing.endswith("s") else "s")
 
 
 def write_number(rng: random.Random) -> str:
-    """A number as it is printed: plain, with decimals, a price, a time, a year, a date, a code."""
+    """Return a number in print: plain, with decimals, a price, a time, a year, a date, a code."""
     kind = rng.randrange(16)
     if kind in (0, 10):
         return f"{rng.choice('$€£$')}{rng.randint(1, 999)}.{rng.randint(0, 99):02d}"
@@ -110,20 +111,20 @@ def write_number(rng: random.Random) -> str:
 
 
 def draw_letters(rng: random.Random, punctuation: bool) -> str:
-    """Random characters: what no language model can guess."""
+    """Return random characters, which no language model can guess."""
     alphabet = string.ascii_letters + string.digits + (PUNCTUATION if punctuation else "")
     return "".join(rng.choices(alphabet, k=rng.randint(2, 8)))
 
 
 def set_case(word: str, case: str) -> str:
-    """The word in "upper", "lower" or "title" case."""
+    """Return the word in "upper", "lower" or "title" case."""
     return {"upper": word.upper(), "lower": word.lower(), "title": word.capitalize()}[case]
 
 
 def choose_word(
     rng: random.Random, case: str, held_out: bool, hard: float = 0.15, wide: bool = True
 ) -> str:
-    """One word to print; `hard` is the share of random characters, numbers come on top of it."""
+    """Choose a word to print; `hard` is the share of random characters, besides numbers."""
     if held_out:
         return set_case(rng.choice(HELD_OUT), case)
     roll = rng.random() - NUMBERS

@@ -7,7 +7,7 @@ from training import chart
 from training.series import Series
 
 
-def test_what_a_chart_does_not_print_is_not_told():
+def test_values_that_a_chart_does_not_print_are_not_in_answers():
     rng = random.Random(4)
     series = Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", False)
     answers = " ".join(chart.ask(rng, series, ())[1] for _ in range(60))
@@ -26,7 +26,7 @@ def test_what_a_chart_does_not_print_is_not_told():
     assert "The blue bar is Feb with 802." in coloured
 
 
-def test_several_bars_are_asked_for_in_any_order():
+def test_questions_ask_for_several_bars_in_any_order():
     rng = random.Random(5)
     series = Series("Sales", ("Jan", "Feb", "Mar"), (701, 802, 903), "", True)
     colours = ("red", "blue", "pink")

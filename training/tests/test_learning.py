@@ -1,10 +1,9 @@
-"""What training learns from besides whole pictures: sentences, places."""
+"""Auxiliary training data and losses: text-only sentences, positions of cells."""
 
 import re
 
 import torch
-from test_training import SIZES
-from test_training import tokenizer as tokenizer  # a fixture
+from support.small_training import SIZES
 
 from training.batches import Frames
 from training.drills import Drills
@@ -16,7 +15,7 @@ from training.tokenizer import IGNORED
 from training.tower import CELLS, GRID, Sizes, normalize
 
 
-def test_sentences_without_pictures_label_what_follows_from_their_words(tokenizer):
+def test_text_only_sentences_label_what_follows_from_their_words(tokenizer):
     batch = Drills(1, 1, 160, tokenizer)[0]
     labels = [tokenizer.decode(row[row != IGNORED]) for row in batch.labels]
     texts = [tokenizer.decode(row).replace("<|endoftext|>", "") for row in batch.token_ids]
@@ -37,7 +36,7 @@ def test_sentences_without_pictures_label_what_follows_from_their_words(tokenize
     assert kinds == {"counted", "named"}
 
 
-def test_the_loss_of_places_is_small_where_places_and_colours_are_told():
+def test_the_position_loss_is_small_for_right_positions_and_colours():
     trainee = Trainee(Network(Sizes(vocab_size=max(NAME_IDS) + 1, **SIZES)))
     places = torch.arange(GRID * GRID).view(GRID, GRID)[4:8, 6:12]  # two rows of three cells
     pixels = torch.full((1, 56, 84, 3), 255, dtype=torch.uint8)

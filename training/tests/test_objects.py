@@ -1,4 +1,4 @@
-"""Drawings of several shapes, and what is said about them."""
+"""Drawings of several shapes, and the answers about them."""
 
 import random
 
@@ -7,7 +7,7 @@ from training.canvas import Dice, choose_paper
 from training.shapes import QUESTIONS
 
 
-def test_shapes_anywhere_stand_where_their_places_say_and_apart():
+def test_shapes_placed_anywhere_are_in_their_parts_and_apart():
     sizes, spans = set(), set()
     for number in range(200):
         rng = Dice(f"anywhere {number}", 0.1)
@@ -29,7 +29,7 @@ def test_shapes_anywhere_stand_where_their_places_say_and_apart():
     assert {0.1, 0.3, 0.5, 0.7} <= sizes
 
 
-def test_the_plain_question_is_answered_with_every_object():
+def test_a_general_question_is_answered_with_every_object():
     rng = random.Random(2)
     answers = []
     while len(answers) < 40:

@@ -1,4 +1,4 @@
-"""What training tells the decoder to look at while it answers."""
+"""Targets for the decoder's attention while it answers."""
 
 import math
 import random
@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training import ANSWERS, needs_fonts
-from test_training import tokenizer as tokenizer  # a fixture
+from support.small_training import ANSWERS, needs_fonts
 
 from training.batches import Questions, Turns
 from training.canvas import Mark, Paper, Picture
@@ -36,17 +35,17 @@ TASKS = ("ocr", "table", "receipt", "cover", "chart", "compare", "objects")
 
 
 def is_whole(label: int) -> bool:
-    """Whether a token names a colour or a shape, not a character."""
+    """True if a token names a colour or a shape, not a character."""
     return len(NAMES[NAME_IDS.index(label)]) > 1
 
 
 def print_line(words: str, y: float) -> tuple[Mark, ...]:
-    """Marks as a line of print has them, ten pixels apart."""
+    """Return the marks of a line of text, ten pixels apart."""
     return tuple(Mark(10 * i, y, c, words) for i, c in enumerate(words))
 
 
 def named(answer: str, *pictures: Picture) -> list[tuple[str, int, float]]:
-    """The traced parts of an answer, with the picture and height of what each is about."""
+    """Return the traced parts of an answer, with the picture and y coordinate of each."""
     found = trace_answer(answer, pictures)
     parts = [(answer[t.start : t.end], t.picture, t.marks[0].y) for t in found]
     return [parts[i] for i in sorted(range(len(parts)), key=lambda i: found[i].start)]
@@ -61,7 +60,7 @@ def test_every_printed_character_of_an_answer_is_traced():
     assert named("To be\n9\n9", picture)[-3:] == [("9", 0, 30), ("\n", 0, 30), ("9", 0, 60)]
 
 
-def test_what_may_be_one_of_several_things_is_not_traced():
+def test_a_name_of_several_things_is_not_traced():
     picture = Picture(None, (*print_line("9", 30), *print_line("9", 60), *print_line("Mar", 90)))
     assert named("Nine is 9, as Mar.", picture) == [(c, 0, 90) for c in "Mar"]
     title = Picture(None, (*print_line("Sales 2004", 5), *print_line("2004", 90)))
@@ -69,7 +68,7 @@ def test_what_may_be_one_of_several_things_is_not_traced():
     assert [y for _, _, y in traced] == [5] * 11 + [90] * 4
 
 
-def test_shapes_are_traced_with_their_places_and_each_picture_has_its_own():
+def test_shapes_are_traced_with_their_positions_in_each_picture():
     one = Picture(None, (Mark(5, 5, "red", "red star"), Mark(5, 5, "star", "red star")))
     other = Picture(None, (Mark(9, 9, "red", "red star"), Mark(9, 9, "star", "red star")))
     assert named("Red star, bottom left", one) == [("Red star, bottom left", 0, 5)]
@@ -77,7 +76,7 @@ def test_shapes_are_traced_with_their_places_and_each_picture_has_its_own():
     assert named(answer, one, other) == [("red star", 0, 5), ("red star", 1, 9)]
 
 
-def test_two_large_shapes_of_one_name_are_traced_to_the_middle_of_each():
+def test_two_large_shapes_of_one_name_are_traced_to_the_centre_of_each():
     paper = Paper(672, 672, (255, 255, 255), "white", (0, 0, 0), 2)
     rng = random.Random(1)
     squares = [
@@ -91,7 +90,7 @@ def test_two_large_shapes_of_one_name_are_traced_to_the_middle_of_each():
         assert all(math.dist((m.x, m.y), (shape.x, shape.y)) < 10 for m in target.marks)
 
 
-def test_the_highest_is_traced_to_the_end_of_its_bar_up_to_what_is_said_of_it():
+def test_the_highest_is_traced_to_the_upper_end_of_its_bar():
     ends = (Mark(5, 20, "end", "highest"), Mark(9, 20, "end", "highest"))
     chart = Picture(None, (*print_line("Mar", 90), *ends))
     expected = [("highest is ", 0, 20), *((c, 0, 90) for c in "Mar")]
@@ -111,7 +110,7 @@ def test_a_bar_is_traced_by_its_colour():
     assert named("The blue bar is Jan.", picture) == expected
 
 
-def test_only_the_first_character_of_a_line_is_to_be_found():
+def test_only_the_first_character_of_a_line_has_to_be_located():
     picture = Picture(None, print_line("Mar", 90))
     targets = trace_answer("It is Mar.", (picture,))
     assert [target.is_first for target in targets] == [True, False, False]
@@ -121,7 +120,7 @@ LAYOUTS = [SINGLE, SINGLE_STRIP, WIDE, PANORAMA, SIX_WIDE, FOUR, FOUR_STRIP, NIN
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_slots_are_those_of_the_cells_that_hold_a_mark(layout):
+def test_slots_are_the_image_tokens_of_the_cells_that_hold_a_mark(layout):
     size = (336 * layout.columns, 336 * layout.rows)
     row, column = 3, 12 * layout.columns - 2
     marks = (Mark(28 * column + 1, 28 * row + 1, "a", "a"),)
@@ -138,7 +137,7 @@ def test_slots_are_those_of_the_cells_that_hold_a_mark(layout):
 @needs_fonts
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("strips", [0.0, 1.0])
-def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, strips):
+def test_pointers_lead_to_cells_that_show_the_next_token(tokenizer, task, strips):
     stage = replace(ANSWERS, tasks={task: 1.0}, batch=6, strips=strips, strip_batch=6, breadth=0.2)
     if strips and task == "objects":
         pytest.skip("objects are never cut to strips")
@@ -155,15 +154,15 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
         assert turns.token_ids[row, slot] == IMAGE_SLOT
         label = int(turns.labels[row, position])
         number = int((turns.token_ids[row, :slot] == IMAGE_SLOT).sum())
-        # Around the name of a shape its place is spelled, or a capital: no cell is named so. Nor is
-        # the space that the tokenizer puts before the first word of an answer.
+        # Around a shape's name are characters of its position, or a capital: no cell has that name.
+        # Nor has any that of the space which the tokenizer puts before an answer's first word.
         is_prefix = label == space and turns.labels[row, position - 1] == IGNORED
-        # "The highest is " and " with " look at a bar's end.
+        # "The highest is " and " with " point at a bar's end.
         labels = tokenizer.convert_ids_to_tokens(turns.labels[row].clamp(min=0))
         begin = max(i for i in range(position + 1) if labels[i].startswith(SPACE))
         word = "".join(labels[begin : position + 4]).split(SPACE)[1]
         is_verb = task == "chart" and word in ("is", "with")
-        # What stands between two lines looks at the end of the first.
+        # What is between two lines points at the end of the first.
         is_between = (row, slot) in shown
         shown.add((row, slot))
         if label not in NAME_IDS or is_prefix or is_verb or is_between:
@@ -178,7 +177,7 @@ def test_pointers_lead_to_cells_named_as_what_is_to_be_said(tokenizer, task, str
     assert (turns.token_ids[rows, positions] == turns.labels[rows, positions - 1]).all()
 
 
-def test_looks_are_judged_by_what_all_slots_that_show_a_thing_get():
+def test_the_attention_loss_adds_up_all_slots_that_show_a_token():
     shares = torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]])
     token_ids = torch.full((1, 3), IMAGE_SLOT)
     pointers = torch.tensor([[0, 1, 0], [0, 1, 2], [0, 2, 2]])

@@ -7,7 +7,7 @@ from training import table, text
 CELLS = [["Item", "Price", "Count"], ["Tea", "$2.10", "14"], ["Cake", "$3.50", "7"]]
 
 
-def test_a_table_is_asked_for_as_a_whole_by_rows_and_by_cells():
+def test_questions_ask_for_whole_tables_rows_and_cells():
     rng = random.Random(6)
     asked = dict(table.ask(rng, CELLS) for _ in range(2000))
     assert asked["Convert this table to Markdown."] == (
@@ -22,7 +22,7 @@ def test_a_table_is_asked_for_as_a_whole_by_rows_and_by_cells():
     )
 
 
-def test_only_names_of_one_row_or_column_are_asked_about():
+def test_rows_and_cells_are_asked_for_only_by_unique_names():
     rng = random.Random(7)
     whole = (*table.QUESTIONS, *text.QUESTIONS)
     for twice in ([*CELLS, ["Tea", "$1.00", "2"]], [["Item", "Price", "Price"], *CELLS[1:]]):

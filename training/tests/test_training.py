@@ -1,19 +1,19 @@
-"""The training code on a network small enough for seconds, and the checkpoint that it ships."""
+"""Training of a model small enough for seconds, and the committed checkpoint."""
 
 import random
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.small_training import ANSWERS, CONFIG, TOWER, needs_fonts
 
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
 from training.batches import Pages, Questions
-from training.canvas import Dice, Picture, list_fonts
+from training.canvas import Dice, Picture
 from training.export import ASSETS, export
 from training.journal import append_row, draw_curve, read_rows
 from training.layouts import (
@@ -32,41 +32,21 @@ from training.layouts import (
 )
 from training.losses import Trainee
 from training.prompts import IMAGE_SLOT, PromptEncoder
-from training.settings import Config, Stage, load_config
+from training.settings import load_config
 from training.stages import Training
-from training.tokenizer import IGNORED, load_tokenizer, write_tokenizer
+from training.tokenizer import IGNORED
 from training.words import garble
 
-SIZES = {"vision_width": 32, "vision_mlp": 64, "vision_layers": 3, "vision_heads": 2}
-SIZES |= {"text_width": 32, "text_mlp": 64, "text_layers": 2, "text_heads": 2}
-TOWER = Stage("tower", "tower", 6, 4, 0.02, 0.01, {"plain": 1.0}, cells=6, warmup=1)
-ANSWERS = Stage("answers", "answers", 6, 2, 0.02, 0.01, {"shapes": 1.0}, warmup=1)
-CONFIG = Config(3, SIZES, (TOWER, ANSWERS))
 MAKERS = (
     *(text.make_sample, shapes.make_sample, describe.make_sample, cover.make_sample),
     *(objects.make_sample, chart.make_sample, table.make_table, table.make_receipt),
     partial(text.make_lines, low=24, high=56),
 )
 
-try:
-    list_fonts()
-    has_fonts = True
-except FileNotFoundError:
-    has_fonts = False
-needs_fonts = pytest.mark.skipif(
-    not has_fonts, reason="needs the fonts that requirements-training.txt names"
-)
-
-
-@pytest.fixture
-def tokenizer(tmp_path: Path):
-    write_tokenizer(tmp_path)
-    return load_tokenizer(tmp_path)
-
 
 @needs_fonts
 @pytest.mark.parametrize("make", [*MAKERS, compare.make_sample, beyond.make_sample])
-def test_a_sample_depends_on_its_seed_alone(make):
+def test_a_sample_depends_on_its_seed_only(make):
     one, other = (make(random.Random("5:7")) for _ in range(2))
     assert one.answer == other.answer
     for a, b in zip(one.pictures, other.pictures, strict=True):
@@ -86,7 +66,7 @@ def test_every_mark_of_a_sample_lies_on_its_picture(make):
 
 
 @needs_fonts
-def test_pages_are_the_same_in_any_order():
+def test_a_batch_of_pages_does_not_depend_on_those_before_it():
     pages = Pages(1, 4, 3, 6, {"page": 1.0})
     later = pages[2].pixels
     assert torch.equal(Pages(1, 4, 3, 6, {"page": 1.0})[2].pixels, later)
@@ -101,7 +81,7 @@ def test_pages_are_the_same_in_any_order():
         *(((1000, 600), SIX_WIDE), ((1000, 400), SIX_WIDE), ((400, 700), SIX_TALL)),
     ],
 )
-def test_the_frames_are_what_the_image_processor_makes(size, layout):
+def test_frames_equal_the_image_processor_s_crops(size, layout):
     from PIL import Image
 
     from phi3v.model import Phi3VImageProcessor
@@ -120,7 +100,7 @@ def test_the_frames_are_what_the_image_processor_makes(size, layout):
         assert inside.max() < 0.6 / 255
 
 
-def test_neighbours_in_a_patch_have_slots_of_their_own():
+def test_neighbouring_marks_of_a_cell_are_in_different_slots():
     marks = np.array([(29, 5, 0), (36, 5, 1), (29, 20, 2)])
     names = name_cells(marks, 0, 0, 1, 2)
     assert not names[0].any()
@@ -171,7 +151,7 @@ def test_a_strip_holds_every_mark_of_its_picture():
         "reddish",
     ],
 )
-def test_text_survives_the_tokenizer(tokenizer, written):
+def test_text_survives_a_round_trip_through_the_tokenizer(tokenizer, written):
     ids = tokenizer(written, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == written
 
@@ -221,7 +201,7 @@ def test_a_few_steps_of_a_stage_lower_its_loss(tmp_path, stage):
 
 
 @needs_fonts
-def test_a_stopped_run_goes_on_where_it_was_saved(tmp_path):
+def test_a_stopped_run_resumes_where_it_was_saved(tmp_path):
     whole = Training(CONFIG, tmp_path / "whole", "cpu", compiled=False)
     whole.run(workers=0)
     part = Training(CONFIG, tmp_path / "part", "cpu", compiled=False)
@@ -244,10 +224,10 @@ def test_a_stopped_run_goes_on_where_it_was_saved(tmp_path):
 
 @needs_fonts
 @pytest.mark.parametrize("layout", [SINGLE, FOUR, NINE])
-def test_the_exported_network_gives_the_training_networks_logits(tmp_path, layout):
+def test_the_exported_model_gives_the_training_model_s_logits(tmp_path, layout):
     training = Training(CONFIG, tmp_path / "run", "cpu", compiled=False)
-    weights = training.trainee.network
-    weights.load_state_dict({k: v.half().float() for k, v in weights.state_dict().items()})
+    network = training.trainee.network
+    network.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
     export(training, tmp_path / "out")
     model = Phi3VForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
     processor = Phi3VProcessor.from_pretrained(tmp_path / "out")
@@ -286,7 +266,7 @@ def test_the_committed_settings_load():
     assert [stage.kind for stage in config.stages][-1] == "answers"
 
 
-def test_the_shipped_checkpoint_is_small_and_without_pickles():
+def test_the_committed_checkpoint_is_small_and_without_pickles():
     names = {path.name for path in ASSETS.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
