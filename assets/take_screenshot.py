@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from support.browsing import find_chromium  # noqa: E402
 from support.serving import serve  # noqa: E402
 
 from phi3v import load  # noqa: E402
@@ -39,7 +40,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            executable_path=find_chromium(), args=["--no-sandbox"]
         )
         take_all(chromium, FOLDER)
         chromium.close()
@@ -51,17 +52,16 @@ def take_all(chromium: Browser, folder: Path) -> None:
     with serve(load("embedded")) as url:
         for language in map(find_languages().get, LANGUAGES):
             assert language is not None
-            for scheme in SCHEMES:
-                page = chromium.new_page(color_scheme=scheme, locale=language.code)
-                page.set_default_timeout(300 * MILLISECONDS)
-                expect.set_options(timeout=300 * MILLISECONDS)
-                page.goto(url)
-                take_tabs(page, language, folder, f"{scheme}-{language.code}")
-                page.close()
+            page = chromium.new_page(locale=language.code)
+            page.set_default_timeout(300 * MILLISECONDS)
+            expect.set_options(timeout=300 * MILLISECONDS)
+            page.goto(url)
+            take_tabs(page, language, folder)
+            page.close()
 
 
-def take_tabs(page: Page, language: Language, folder: Path, suffix: str) -> None:
-    """Take every tab at each width; file names end with the suffix."""
+def take_tabs(page: Page, language: Language, folder: Path) -> None:
+    """Take every tab at each width and in each colour scheme."""
     for task in TASKS:
         page.set_viewport_size({"width": WIDTHS["wide"], "height": 900})
         page.get_by_role("tab", name=translate(task.title, language), exact=True).click()
@@ -69,8 +69,10 @@ def take_tabs(page: Page, language: Language, folder: Path, suffix: str) -> None
         page.mouse.move(0, 0)
         for width, pixels in WIDTHS.items():
             page.set_viewport_size({"width": pixels, "height": 900})
-            page.wait_for_timeout(MILLISECONDS)  # until the layout has settled
-            save(page, folder / f"{task.name}-{width}-{suffix}.png")
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                page.wait_for_timeout(MILLISECONDS / 2)  # until layout and colours have settled
+                save(page, folder / f"{task.name}-{width}-{scheme}-{language.code}.png")
 
 
 def fill_tab(page: Page, name: str, language: Language) -> None:

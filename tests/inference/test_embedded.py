@@ -14,7 +14,7 @@ from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 from phi3v.tasks import COMPARE, DESCRIBE, OCR
 from training.scores import edit_distance
 
-COUNT = 50
+COUNT = 36
 SIZES = [(336, 336), (400, 300), (480, 360), (512, 512), (320, 200), (360, 420)]
 WORDS = (
     "Harbour Lantern Quartz Velvet Pilgrim Sunday Bakery Orchid Falcon Ticket Museum "

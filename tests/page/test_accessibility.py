@@ -43,14 +43,15 @@ def pictures(tmp_path: Path) -> list[Path]:
     return [draw(tmp_path / f"{dot}.png", (90, 60), dot) for dot in ("red", "blue")]
 
 
+# Contrast depends on the scheme, names on the language, overflow on width and direction.
 SEEN = [
-    ("en", "light", 390),
     ("en", "light", 1600),
     ("en", "dark", 390),
-    ("en", "dark", 1600),
-    ("he", "dark", 390),
-    ("fa", "light", 1600),
+    ("he", "dark", 1600),
+    ("fa", "light", 390),
 ]
+# Colours that are still fading in would be measured halfway.
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
 
 @pytest.fixture(params=SEEN, ids=lambda seen: "-".join(map(str, seen)))
@@ -68,7 +69,8 @@ def find_faults(page: Page) -> list[str]:
     folded = page.locator("button.label-wrap:not(.open):visible")
     while folded.count():
         folded.first.click()
-    page.wait_for_timeout(SECONDS)  # colours fade in
+    page.add_style_tag(content=STILL)
+    page.wait_for_timeout(SECONDS / 10)
     assert page.viewport_size is not None
     width = page.evaluate("document.documentElement.scrollWidth")
     wide = [f"{width} pixels wide"] if width > page.viewport_size["width"] else []

@@ -12,6 +12,7 @@ from support.browsing import (
     ask,
     button,
     captions,
+    download,
     draw,
     figures,
     messages,
@@ -97,10 +98,8 @@ def test_a_conversation_is_saved_loaded_and_continued(
     expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
     unfold(page, words.TRANSFER)
     button(page, words.SAVE).click()
-    with page.expect_download() as download:
-        page.locator("a[download]:visible").first.click()
-    path = tmp_path / "conversation.zip"
-    download.value.save_as(path)
+    link = page.locator("a[download]:visible").first
+    path = download(page, link, tmp_path / "conversation.zip")
     other = visit()
     unfold(other, words.TRANSFER)
     other.locator("input[type=file][accept='.zip']").first.set_input_files(path)

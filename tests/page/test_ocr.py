@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from support.browsing import button, set_slider, unfold
+from support.browsing import button, download, set_slider, unfold
 from support.fake_engine import FakeEngine, MeasuredEngine
 
 from phi3v.ui import words
@@ -52,15 +52,16 @@ def result(page: Page) -> Locator:
     return page.locator(".result textarea:visible")
 
 
-def test_a_document_is_read_page_by_page_and_saved(page: Page, files: list[Path]) -> None:
+def test_a_document_is_read_page_by_page_and_saved(
+    page: Page, files: list[Path], tmp_path: Path
+) -> None:
     read(page, files, "say STOP HERE please")
     expect(page.locator(".prose.reading-progress")).to_contain_text("5 of 6 pages read")
     expect(result(page)).to_have_value("STOP HERE please")
     page.get_by_role("tab", name="Unsure words").click()
     expect(page.get_by_text("1 of 3 words are marked.")).to_be_visible()
-    with page.expect_download() as saved:
-        button(page, "Save all pages (zip)").click()
-    with zipfile.ZipFile(saved.value.path()) as archive:
+    saved = download(page, button(page, "Save all pages (zip)"), tmp_path / "all.zip")
+    with zipfile.ZipFile(saved) as archive:
         assert archive.namelist()[-1] == "006-red.png.txt"
 
 

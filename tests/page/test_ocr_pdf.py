@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from support.browsing import EVERYWHERE, button, open_tab, said
+from support.browsing import EVERYWHERE, button, download, open_tab, said
 from support.fake_engine import FakeEngine
 
 from phi3v.request import Chunk, Request, Statistics
@@ -58,7 +58,7 @@ def list_results(page: Page) -> Locator:
 
 @EVERYWHERE
 def test_the_pages_of_a_pdf_appear_one_by_one_without_the_bad_one(
-    page: Page, engine: PagedEngine, bill: Path
+    page: Page, engine: PagedEngine, bill: Path, tmp_path: Path
 ) -> None:
     engine.requests.clear()
     names = [Text("{name}, page {number}", name="bill.pdf", number=n) for n in range(1, 6)]
@@ -91,9 +91,8 @@ def test_the_pages_of_a_pdf_appear_one_by_one_without_the_bad_one(
     expect(list_results(page)).to_contain_text([*first, *last])
     page.get_by_role("option", name=last[1]).click()
     expect(shown).to_have_value("Text 4")
-    with page.expect_download() as saved:
-        button(page, ocr_words.SAVE_ALL).click()
-    with zipfile.ZipFile(saved.value.path()) as archive:
+    saved = download(page, button(page, ocr_words.SAVE_ALL), tmp_path / "all.zip")
+    with zipfile.ZipFile(saved) as archive:
         read = {name: archive.read(name).decode() for name in archive.namelist()}
     assert read == {
         f"{number:03}-bill.pdf-page-{number}.txt": f"Text {order}"

@@ -101,24 +101,24 @@ def test_a_refusal_that_belongs_to_another_answer_stops_nothing() -> None:
 
 
 @pytest.fixture
-def reading() -> Any:
+def reading(tmp_path: Any) -> Any:
     """A reading that has begun, and its steps."""
     engine = FakeEngine()
     begun, *_ = begin_reading(["assets/examples/sign.png"], "", Reading())
     files = ["assets/examples/sign.png", "assets/examples/poster.png"]
-    inputs = (begun, files, "", "text", "slow please", *SAMPLING)
-    return begun, give_reading(engine, make_stream(engine, None), *inputs)
+    inputs = (begun, 0.5, files, "", "text", "slow please", *SAMPLING)
+    return begun, give_reading(engine, make_stream(engine, None), str(tmp_path), *inputs)
 
 
 def test_a_stopped_reading_keeps_what_it_has(reading: Any, tmp_path: Any) -> None:
     _, steps = reading
     state = next(step[0] for step in steps if step[0].results)
-    stopped, text, *_ = stop_reading(str(tmp_path), state, None)
+    stopped, text, *_ = stop_reading(str(tmp_path), state, None, 0.5)
     assert list(steps) == []
     assert not stopped.is_running
     assert stopped.results[0].text.startswith("word1")
     assert text == "Stopped after 1 of 2 pages."
-    again, *_ = end_reading(str(tmp_path), stopped, 0)
+    again, *_ = end_reading(str(tmp_path), stopped, 0, 0.5)
     assert again == stopped
 
 
@@ -128,16 +128,16 @@ def test_the_late_step_of_a_cleared_reading_does_not_bring_it_back(
     begun, steps = reading
     late = next(step[0] for step in steps if step[0].results)
     assert discard_reading(begun)[1] == Reading()
-    ended = end_reading(str(tmp_path), late, 0)
+    ended = end_reading(str(tmp_path), late, 0, 0.5)
     assert ended[:2] == clear_reading()[1:3]
-    assert len(ended) == 8
+    assert len(ended) == 18
 
 
 def test_the_late_end_of_a_reading_leaves_the_next_one_alone(tmp_path: Any) -> None:
     first, *_ = begin_reading([], "", Reading())
-    stopped, *_ = stop_reading(str(tmp_path), first, None)
+    stopped, *_ = stop_reading(str(tmp_path), first, None, 0.5)
     second, *_ = begin_reading([], "", stopped)
-    assert is_skipped(end_reading(str(tmp_path), second, None))
+    assert is_skipped(end_reading(str(tmp_path), second, None, 0.5))
 
 
 def test_no_event_is_cancelled_by_gradio() -> None:

@@ -39,6 +39,10 @@ from phi3v.ui.wiring import QUIET, UNQUEUED, choose_sampling
 # memory; the limit bounds them.
 READING_QUEUE = {"concurrency_id": "reading", "concurrency_limit": 4}
 
+# The values of view.shown and of what end_reading returns.
+SHOWN = 10
+SETTLED = 8 + SHOWN
+
 
 def connect_reading(
     engine: StreamingEngine | LoadingEngine, view: ReadingView, stream: Stream
@@ -47,30 +51,28 @@ def connect_reading(
     quiet = QUIET | {"show_progress_on": [view.figures]}
     queued = quiet | READING_QUEUE
     asked = [view.files, view.pages, view.reading]
-    begun = [*view.moving, *view.buttons, view.continue_button]
+    cache = view.raw.GRADIO_CACHE
+    begun = [*view.moving, *view.buttons, *view.shown]
     begin = view.read.click(begin_reading, asked, begun, validator=check_files, **quiet)
-    inputs = [view.reading, view.files, view.pages, view.output_format, view.instruction]
-    inputs += view.sampling
-    reading = begin.success(partial(give_reading, engine, stream), inputs, view.moving, **queued)
+    inputs = [view.reading, view.threshold, view.files, view.pages, view.output_format]
+    inputs += [view.instruction, *view.sampling]
+    written = [*view.moving, *view.shown]
+    give = partial(give_reading, engine, stream, cache)
+    reading = begin.success(give, inputs, written, **queued)
     chosen = [view.reading, view.chosen]
     begin = view.continue_button.click(begin_more, chosen, begun, validator=check_more, **quiet)
     inputs = [*chosen, *view.sampling]
-    more = begin.success(partial(give_more, stream), inputs, view.moving, **queued)
+    more = begin.success(partial(give_more, stream), inputs, written, **queued)
     choose = [*chosen, view.threshold]
-    choosing = partial(show_result, view.raw.GRADIO_CACHE)
-    cache = view.raw.GRADIO_CACHE
-    ended = chosen, [*view.moving, *view.buttons, view.save_all]
-    for event in (
-        reading.then(partial(end_reading, cache), *ended, **UNQUEUED),
-        more.then(partial(end_reading, cache), *ended, **UNQUEUED),
-        reading.failure(partial(refuse_reading, cache), *ended, **UNQUEUED),
-        more.failure(partial(refuse_reading, cache), *ended, **UNQUEUED),
-        view.stop.click(partial(stop_reading, cache), *ended, **UNQUEUED),
-    ):
-        event.then(choosing, choose, view.shown, **UNQUEUED)
-    view.chosen.change(choosing, choose, view.shown, **UNQUEUED)
+    ended = choose, [*view.moving, *view.buttons, view.save_all, *view.shown]
+    for event in (reading, more):
+        event.then(partial(end_reading, cache), *ended, **UNQUEUED)
+        event.failure(partial(refuse_reading, cache), *ended, **UNQUEUED)
+    view.stop.click(partial(stop_reading, cache), *ended, **UNQUEUED)
+    # Not `change`: its answer to a choice made by an event can arrive after that of a later event.
+    view.chosen.input(partial(show_result, cache), choose, view.shown, **UNQUEUED)
     view.threshold.change(mark_chosen, choose, [view.marked, view.unsure], **UNQUEUED)
-    cleared = [view.files, *begun, view.save_all, *view.shown[:-1]]
+    cleared = [view.files, *view.moving, *view.buttons, view.save_all, *view.shown]
     view.clear.click(discard_reading, view.reading, cleared, **UNQUEUED)
 
 
@@ -100,12 +102,13 @@ def check_more(reading: Reading, index: int | None) -> list[Any]:
 
 def begin_reading(files: list[str], pages: str, reading: Reading) -> tuple[Any, ...]:
     """Drop earlier results, and show that pages are waiting to be read."""
-    return show_begun(Reading(), gr.Dropdown([], value=None))
+    return *show_begun(Reading(), gr.Dropdown([], value=None)), *show_nothing()
 
 
 def begin_more(reading: Reading, index: int) -> tuple[Any, ...]:
     """Show that a page is waiting to be continued."""
-    return show_begun(reading, gr.skip())
+    kept = (gr.skip() for _ in range(SHOWN - 1))
+    return *show_begun(reading, gr.skip()), *kept, disable_button()
 
 
 def show_begun(reading: Reading, chosen: Any) -> tuple[Any, ...]:
@@ -113,8 +116,7 @@ def show_begun(reading: Reading, chosen: Any) -> tuple[Any, ...]:
     reading = replace(reading, is_running=True, ticket=uuid4().hex)
     ANSWERS.begin(reading.ticket)
     live = gr.Textbox("", visible=True)
-    buttons = (*switch(is_running=True), disable_button())
-    return reading, "", live, translate(words.WAITING), chosen, *buttons
+    return reading, "", live, translate(words.WAITING), chosen, *switch(is_running=True)
 
 
 def switch(is_running: bool) -> tuple[gr.Button, gr.Button]:
@@ -128,7 +130,9 @@ def switch(is_running: bool) -> tuple[gr.Button, gr.Button]:
 def give_reading(
     engine: StreamingEngine | LoadingEngine,
     stream: Stream,
+    cache: str,
     begun: Reading,
+    threshold: float,
     files: list[str],
     pages: str,
     output_format: OutputFormat,
@@ -140,7 +144,7 @@ def give_reading(
     try:
         options = ReadingOptions(question, output_format, *choose_sampling(*sampling))
         steps = read_documents(stream, files, pages, options, begun.ticket)
-        yield from show_steps(steps, replace(begun, results=()))
+        yield from show_steps(steps, replace(begun, results=()), cache, threshold)
     except RequestError as error:
         warn(error.text)
         ANSWERS.end(begun.ticket)
@@ -165,9 +169,12 @@ def give_more(
 
 
 def show_steps(
-    steps: Generator[Step, None, None], shown: Reading
+    steps: Generator[Step, None, None], shown: Reading, cache: str = "", threshold: float = 0.0
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Yield the values of view.moving; the list of results changes only when a page is done."""
+    """Yield the values of view.moving and view.shown.
+
+    The list of results changes only when a page is done; the first result is shown at once.
+    """
     last_number = 0
     ANSWERS.start(shown.ticket)
     try:
@@ -176,12 +183,16 @@ def show_steps(
                 if ANSWERS.is_stopped(shown.ticket):
                     return
                 chosen: Any = gr.skip()
+                result: tuple[Any, ...] = tuple(gr.skip() for _ in range(SHOWN))
                 reading = step.reading
                 if step.number != last_number and len(reading.results) > len(shown.results):
-                    chosen = choose_first(reading) if not shown.results else list_results(reading)
+                    chosen = list_results(reading)
+                    if not shown.results:
+                        chosen = choose_first(reading)
+                        result = show_result(cache, reading, 0, threshold)
                     shown = reading
                 last_number = step.number
-                yield reading, show_progress(step), step.text, step.figures, chosen
+                yield reading, show_progress(step), step.text, step.figures, chosen, *result
     finally:
         ANSWERS.end(shown.ticket)
 
@@ -208,13 +219,14 @@ def show_progress(step: Step) -> str:
     )
 
 
-def end_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, ...]:
+def end_reading(
+    cache: str, reading: Reading, index: int | None, threshold: float
+) -> tuple[Any, ...]:
     """Return the tab's values after a reading that was completed or stopped."""
     if ANSWERS.is_running(reading.ticket):  # an earlier reading has ended
-        return tuple(gr.skip() for _ in range(8))
+        return tuple(gr.skip() for _ in range(SETTLED))
     if ANSWERS.is_discarded(reading.ticket) or not reading.ticket:  # cleared in the meantime
-        _, *begun, _, save = clear_reading()[:10]
-        return *begun, save
+        return clear_reading()[1:]
     reading = replace(reading, is_running=False)
     done = len(reading.results)
     failed = sum(1 for result in reading.results if result.problem)
@@ -225,19 +237,25 @@ def end_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, .
     file = save_all(reading, cache)
     save = gr.DownloadButton(value=file, interactive=file is not None)
     live = gr.Textbox("", visible=False)
-    return reading, escape(translate(text)), live, "", chosen, *switch(is_running=False), save
+    moving = (reading, escape(translate(text)), live, "", chosen)
+    shown = show_result(cache, reading, index or 0, threshold)
+    return *moving, *switch(is_running=False), save, *shown
 
 
-def stop_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, ...]:
+def stop_reading(
+    cache: str, reading: Reading, index: int | None, threshold: float
+) -> tuple[Any, ...]:
     """Stop the reading and return the tab's values with what has been read."""
     ANSWERS.stop(reading.ticket)
-    return end_reading(cache, reading, index)
+    return end_reading(cache, reading, index, threshold)
 
 
-def refuse_reading(cache: str, reading: Reading, index: int | None) -> tuple[Any, ...]:
+def refuse_reading(
+    cache: str, reading: Reading, index: int | None, threshold: float
+) -> tuple[Any, ...]:
     """Return the tab's values after the server refused to start the reading."""
     ANSWERS.end_unstarted(reading.ticket)
-    return end_reading(cache, reading, index)
+    return end_reading(cache, reading, index, threshold)
 
 
 def discard_reading(reading: Reading) -> tuple[Any, ...]:
@@ -250,14 +268,6 @@ def clear_reading() -> tuple[Any, ...]:
     """Return the values of an empty tab: no files, no results."""
     live = gr.Textbox("", visible=False)
     nothing = gr.Dropdown([], value=None)
-    begun = (
-        Reading(),
-        translate(ocr_words.READ_HINT),
-        live,
-        "",
-        nothing,
-        *switch(is_running=False),
-        disable_button(),
-    )
+    moving = (Reading(), translate(ocr_words.READ_HINT), live, "", nothing)
     save = gr.DownloadButton(value=None, interactive=False)
-    return None, *begun, save, *show_nothing()[:-1]
+    return None, *moving, *switch(is_running=False), save, *show_nothing()
