@@ -117,7 +117,8 @@ def find_answer_ids(turn: Turn, processor: "Phi3VProcessor") -> tuple[int, ...]:
     special = set(tokenizer.added_tokens_decoder)
     if any(not 0 <= token < len(tokenizer) or token in special for token in turn.token_ids):
         return ()
-    text = "".join(map(IncrementalDetokenizer(tokenizer).add, turn.token_ids))
+    detokenizer = IncrementalDetokenizer(tokenizer)
+    text = "".join(map(detokenizer.add, turn.token_ids)) + detokenizer.finish()
     return turn.token_ids if text == turn.text else ()
 
 

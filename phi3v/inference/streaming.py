@@ -82,7 +82,8 @@ class AnswerStreamer(TextIteratorStreamer):
             parts.append(self.text_queue.get())
         self.is_ended = parts[-1] is self.stop_signal
         tokens = [token for part in parts if part is not self.stop_signal for token in part]
-        return "".join(map(self.detokenizer.add, tokens))
+        text = "".join(map(self.detokenizer.add, tokens))
+        return text + self.detokenizer.finish() if self.is_ended else text
 
     def __next__(self) -> str:
         """Return the next text as `read` does; the iteration stops with the answer."""
