@@ -1,6 +1,7 @@
 """Tokens are detokenized one at a time, without lost spaces or split characters."""
 
 import random
+from functools import partial
 
 import pytest
 from support.golden import PUBLISHED_NAMES, published_folder
@@ -62,11 +63,10 @@ def test_any_ids_can_be_continued(tokenizer) -> None:
 
 def test_the_library_cannot_take_any_ids(tokenizer) -> None:
     """Why the detokenizer is our own: drop it for DecodeStream once this test fails."""
-    rng = random.Random(0)
-    stream = DecodeStream(skip_special_tokens=True)
+    rng, stream = random.Random(0), DecodeStream(skip_special_tokens=True)
+    ids = [token for _ in range(100) for token in draw_ids(tokenizer, rng)]
     with pytest.raises(Exception, match="Invalid prefix"):
-        for token in (token for _ in range(100) for token in draw_ids(tokenizer, rng)):
-            stream.step(tokenizer.backend_tokenizer, token)
+        list(map(partial(stream.step, tokenizer.backend_tokenizer), ids))
 
 
 @pytest.mark.parametrize("text", TEXTS)
