@@ -3,7 +3,7 @@
 Checked narrow and wide, light and dark, left-to-right and right-to-left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -109,13 +109,12 @@ def compare(page: Page, pictures: list[Path]) -> None:
     expect(page.locator(".changes img")).to_be_visible()
 
 
-@pytest.mark.parametrize("use", [describe, talk_about_text, compare])
-def test_axe_finds_nothing_serious_in_a_chat(
-    page: Page, pictures: list[Path], use: Callable[[Page, list[Path]], None]
-) -> None:
-    empty = find_faults(page)
-    use(page, pictures)
-    assert empty + find_faults(page) == []
+def test_axe_finds_nothing_serious_in_a_chat(page: Page, pictures: list[Path]) -> None:
+    faults = find_faults(page)
+    for use in (describe, talk_about_text, compare):
+        use(page, pictures)
+        faults += find_faults(page)
+    assert faults == []
 
 
 def test_axe_finds_nothing_serious_in_documents(page: Page, pictures: list[Path]) -> None:
