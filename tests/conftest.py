@@ -70,3 +70,20 @@ def site_port() -> Iterator[int]:
 
     with serve_site() as port:
         yield port
+
+
+SELECTED_ONLY = ("gpu", "weights")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that need a GPU or published weights, unless `-m` asks for them."""
+    chosen = config.option.markexpr
+    for item in items:
+        for name in SELECTED_ONLY:
+            if name not in chosen and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"run with `pytest -m {name}`"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process for what fills a GPU or loads 8 GB."""
+    return 1 if any(name in config.option.markexpr for name in SELECTED_ONLY) else None

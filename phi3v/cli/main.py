@@ -55,7 +55,7 @@ def run_task(flags: Namespace, task: Task) -> int:
     found = require_jobs(task, flags.sources, flags.pages)
     engine, revision = open_engine(settings)
     preset = choose_preset(flags, task)
-    weights = f"{engine.dtype} {settings.quantize}"
+    weights = f"{engine.dtype} {engine.quantize}"
     plan = make_plan(flags, preset, sampling, engine, revision, weights)
     tally = run_batch(flags, task, plan, engine, found, choose_printer(flags, plan, found[0]))
     if tally.skipped and not flags.quiet:
@@ -110,13 +110,13 @@ def open_engine(settings: "Settings") -> tuple["Engine", str]:
     from transformers.utils import logging
 
     from phi3v.inference import load
-    from phi3v.inference.checkpoint import choose_model
+    from phi3v.inference.checkpoint import choose_weights
     from phi3v.inference.checkpoint_files import find_checkpoint, find_revision
 
     logging.disable_progress_bar()
-    name = choose_model(settings.model, settings.device, settings.quantize)
+    name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
     choices = (settings.device, settings.dtype, settings.attention)
-    engine = load(name, *choices, settings.reuse_bytes, settings.quantize)
+    engine = load(name, *choices, settings.reuse_bytes, quantize)
     return engine, find_revision(find_checkpoint(name))
 
 

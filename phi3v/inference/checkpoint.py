@@ -26,8 +26,10 @@ from phi3v.inference.hardware import (
 )
 from phi3v.inference.quantization import (
     BYTES_PER_WEIGHT,
+    INSTALL,
     bytes_per_weight,
     check_quantization,
+    missing_packages,
     quantized_loading,
 )
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
@@ -37,30 +39,53 @@ logger = logging.getLogger(__name__)
 
 # Parameters that --quantize makes smaller: 32 layers of 3,072 x (9,216 + 3,072 + 16,384 + 8,192).
 PUBLISHED_LAYERS = 3_623_878_656
-# What a request needs beside the weights: a context of 8,192 tokens at 384 KiB each (keys and
-# values of 32 layers of 3,072 in two bytes) is 3.2 GB; activations of 17 crops are below 1 GB.
-WORKING_BYTES = 4_000_000_000
+# What a picture at 16 crops and its answer need beside the weights: keys and values of 2,304 tokens
+# at 384 KiB (32 layers of 3,072 in two bytes), 0.91 GB, and as much in cache slots; activations of
+# prefill and vision tower, 0.46 GB. By arithmetic; 8,192 tokens would take 3.9 GB.
+WORKING_BYTES = 2_300_000_000
 
 
 def choose_model(name: str, device: str = "auto", quantize: str = "none") -> str:
-    """Resolve "auto": Phi-3-vision where an accelerator has room for it, else embedded.
+    """Return the checkpoint of choose_weights."""
+    return choose_weights(name, device, quantize)[0]
 
-    Other names are returned unchanged. The choice and its reason are logged.
+
+def choose_weights(name: str, device: str = "auto", quantize: str = "none") -> tuple[str, str]:
+    """Resolve "auto": the checkpoint and its quantization.
+
+    That is Phi-3-vision where an accelerator has room for it, on a smaller CUDA device in 4 bits if
+    bitsandbytes is installed, and else the embedded checkpoint. Other names are returned unchanged.
+    The choice and its reason are logged.
     """
     if name != "auto":
-        return name
+        return name, quantize
     chosen_device = choose_device(device)
-    saved = PUBLISHED_LAYERS * (2 - BYTES_PER_WEIGHT.get(quantize, 2))
-    needed = PUBLISHED_BYTES - int(saved) + WORKING_BYTES
     if chosen_device.type == "cpu":
-        reason = "there is no CUDA or MPS device"
-    elif (free := free_memory(chosen_device)) < needed:
-        reason = f"{chosen_device} has {gigabytes(free)} free of {gigabytes(needed)} needed"
-    else:
-        logger.info("Model %s: %s has %s free.", PUBLISHED, chosen_device, gigabytes(free))
-        return PUBLISHED
-    logger.info("Model %s: %s. --model %s runs the real one.", EMBEDDED, reason, PUBLISHED)
-    return EMBEDDED
+        logger.info(
+            "Model %s: there is no CUDA or MPS device. --model %s runs the real one.",
+            EMBEDDED,
+            PUBLISHED,
+        )
+        return EMBEDDED, quantize
+    free = free_memory(chosen_device)
+    found = f"{chosen_device} has {gigabytes(free)} free of {gigabytes(needed_bytes(quantize))}"
+    if free >= needed_bytes(quantize):
+        logger.info("Model %s: %s needed.", PUBLISHED, found)
+        return PUBLISHED, quantize
+    is_smaller = chosen_device.type == "cuda" and quantize == "none"
+    if is_smaller and free >= needed_bytes("4bit"):
+        if not missing_packages():
+            logger.info("Model %s in 4 bits: %s needed for 16.", PUBLISHED, found)
+            return PUBLISHED, "4bit"
+        logger.info("With `%s`, 4 bits of the real model fit here.", INSTALL)
+    logger.info("Model %s: %s needed. --model %s tries it.", EMBEDDED, found, PUBLISHED)
+    return EMBEDDED, quantize
+
+
+def needed_bytes(quantize: str) -> int:
+    """Return the free bytes that Phi-3-vision needs for a picture at 16 crops and an answer."""
+    saved = PUBLISHED_LAYERS * (2 - BYTES_PER_WEIGHT.get(quantize, 2))
+    return PUBLISHED_BYTES - int(saved) + WORKING_BYTES
 
 
 def load_checkpoint(
@@ -113,21 +138,29 @@ def check_choices(name: str, device: str, dtype: str, attention: str, quantize: 
 def check_memory(
     folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
 ) -> None:
-    """Raise RequestError if the weights alone do not fit the device's free memory."""
-    needed = 0
+    """Raise RequestError if the weights alone do not fit the free memory.
+
+    That is the device's, and the computer's own too, through which weights are loaded.
+    """
+    needed = loaded = 0
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118 (it is no dict)
                 count = torch.Size(weights.get_slice(name).get_shape()).numel()
                 needed += int(count * bytes_per_weight(name, dtype, quantize))
-    free = free_memory(device)
-    if needed > free:
-        raise RequestError(
-            "The weights need {needed} as {dtype} and {device} has {free} free. Close other "
-            "programs, choose a smaller --dtype or --quantize, or use --model {embedded}.",
-            needed=gigabytes(needed),
-            dtype=str(dtype).removeprefix("torch."),
-            device=device,
-            free=gigabytes(free),
-            embedded=EMBEDDED,
-        )
+                loaded += count * dtype.itemsize
+    places = [(device, needed)]
+    if device.type != "cpu" and quantize == "none":  # quantized layers are moved one by one
+        places.append((torch.device("cpu"), loaded))
+    for place, size in places:
+        free = free_memory(place)
+        if size > free:
+            raise RequestError(
+                "The weights need {needed} as {dtype} and {device} has {free} free. Close other "
+                "programs, choose a smaller --dtype or --quantize, or use --model {embedded}.",
+                needed=gigabytes(size),
+                dtype=str(dtype).removeprefix("torch."),
+                device=place,
+                free=gigabytes(free),
+                embedded=EMBEDDED,
+            )

@@ -21,6 +21,7 @@ from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.throughput import Throughput
 from phi3v.inference.cancellation import Cancelled, cancel_between_layers
 from phi3v.inference.checkpoint_files import EMBEDDED
+from phi3v.inference.hardware import free_memory
 from phi3v.inference.image_preparation import PreparedImage, RequestImages
 from phi3v.inference.memory import (
     describe_shortage,
@@ -61,7 +62,8 @@ class Engine:
     """Answers requests with one model, in order of arrival.
 
     `reuse_bytes` is the size of the caches for vision features and KV prefixes, `replay_bytes` that
-    of the keys and values of captured decode steps (see phi3v.model.cuda_graphs; 0 captures none).
+    of the keys and values of captured decode steps (0 captures none), which start after
+    `eager_answers` answers (see phi3v.model.cuda_graphs). quantize is the weights' quantization.
     new_tokens counts all tokens decoded so far, read or not; threads are what a CPU uses for images
     and prompts: as many as torch had when the engine was made.
     """
@@ -73,8 +75,11 @@ class Engine:
         name: str,
         reuse_bytes: int = DEFAULT_REUSE_BYTES,
         replay_bytes: int = 0,
+        eager_answers: int = 0,
+        quantize: str = "none",
     ) -> None:
         self.model = model.eval()
+        self.quantize = quantize
         self.processor = processor
         self.name = name
         self.new_tokens = 0
@@ -82,7 +87,10 @@ class Engine:
         self.throughput = Throughput()
         vision_bytes = int(reuse_bytes * VISION_CACHE_SHARE)
         self.vision_cache = VisionCache(model, processor, vision_bytes)
-        steps = CapturedSteps(model.model, replay_bytes) if replay_bytes else None
+        free = partial(free_memory, model.device)
+        steps = None
+        if replay_bytes:
+            steps = CapturedSteps(model.model, replay_bytes, free, eager_answers)
         self.prefix_cache = PrefixCache(model, processor, reuse_bytes - vision_bytes, steps)
         self._queue: RequestQueue[Answer] = RequestQueue()
         self._thread: threading.Thread | None = None

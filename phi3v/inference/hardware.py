@@ -1,6 +1,8 @@
 """Chooses device, number format and attention implementation, and measures free memory."""
 
+import logging
 import platform
+from importlib import import_module
 from importlib.util import find_spec
 
 import psutil
@@ -8,11 +10,42 @@ import torch
 
 from phi3v.request import RequestError
 
+logger = logging.getLogger(__name__)
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+# Bytes that devices are limited to, by name; see limit_memory.
+_limits: dict[str, int] = {}
 
 
 def free_memory(device: torch.device) -> int:
     """Return a device's free bytes; for MPS what Metal recommends, less what is in use."""
+    limit = _limits.get(str(device))
+    free = measure_free_memory(device)
+    if limit is None:
+        return free
+    used = torch.cuda.mem_get_info(device)[1] - free if device.type == "cuda" else 0
+    return max(0, min(free, limit - used))
+
+
+def limit_memory(device: torch.device, total_bytes: int | None) -> None:
+    """Make a device behave like one with `total_bytes` of memory; None takes the limit back.
+
+    mem_get_info ignores the fraction that PyTorch allows itself, so free_memory counts it in.
+    """
+    if total_bytes is None:
+        _limits.pop(str(device), None)
+    else:
+        _limits[str(device)] = total_bytes
+    if device.type == "cuda":
+        total = torch.cuda.mem_get_info(device)[1]
+        fraction = 1.0 if total_bytes is None else min(1.0, total_bytes / total)
+        torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def measure_free_memory(device: torch.device) -> int:
+    """Return a device's free bytes, whatever it is limited to."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
@@ -72,7 +105,7 @@ def has_fast_bfloat16() -> bool:
 
 def choose_attention(device: torch.device, dtype: torch.dtype, attention: str) -> str:
     """Return the attention implementation: FlashAttention 2 where it can run, else PyTorch's."""
-    can_flash = device.type == "cuda" and dtype != torch.float32 and bool(find_spec("flash_attn"))
+    can_flash = device.type == "cuda" and dtype != torch.float32 and has_flash_attn(device)
     if attention == "auto":
         return "flash_attention_2" if can_flash else "sdpa"
     if attention not in ("flash_attention_2", "sdpa", "eager"):
@@ -81,7 +114,30 @@ def choose_attention(device: torch.device, dtype: torch.dtype, attention: str) -
         )
     if attention == "flash_attention_2" and not can_flash:
         raise RequestError(
-            "flash_attention_2 needs a CUDA device, a 16-bit dtype and the flash-attn package "
-            "(requirements-flash-attn.txt). Use auto or sdpa."
+            "flash_attention_2 needs a CUDA device since Ampere, a 16-bit dtype and the flash-attn "
+            "package (requirements-flash-attn.txt). Use auto or sdpa."
         )
     return attention
+
+
+def has_flash_attn(device: torch.device) -> bool:
+    """True if the flash-attn package works on a CUDA device: since Ampere, and if it imports."""
+    if torch.cuda.get_device_capability(device) < (8, 0) or find_spec("flash_attn") is None:
+        return False
+    try:
+        import_module("flash_attn")
+    except (ImportError, OSError, RuntimeError) as error:  # built for another PyTorch
+        logger.warning("flash-attn is installed and cannot be imported: %s", error)
+        return False
+    return True
+
+
+def choose_attention_kernels(device: torch.device) -> None:
+    """Leave out cuDNN's attention, which PyTorch prefers on compute capability 9 and 10.
+
+    It builds a plan for every new shape, 55 to 450 ms each, and a growing cache has a new shape at
+    every token (pytorch: MHA.cpp; FunASR issue 3704, flashinfer pull request 5245).
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        logger.info("Attention kernels: flash and memory-efficient, without cuDNN's.")

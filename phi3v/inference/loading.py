@@ -1,21 +1,51 @@
-"""From a checkpoint's name to an engine: the size of its caches, and how it decodes."""
+"""From a checkpoint's name to an engine: how memory is divided, and how it decodes."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
 
 from phi3v.inference.checkpoint import load_checkpoint
 from phi3v.inference.checkpoint_files import EMBEDDED
-from phi3v.inference.engine import DEFAULT_REUSE_BYTES, Engine
-from phi3v.inference.hardware import free_memory
+from phi3v.inference.engine import DEFAULT_REUSE_BYTES, VISION_CACHE_SHARE, Engine
+from phi3v.inference.hardware import choose_attention_kernels, free_memory
+from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
+from phi3v.model.cuda_graphs import MIN_SLOTS
 
 logger = logging.getLogger(__name__)
 
-# Share of a GPU's memory, free after loading, that the caches may take; the published sizes need
-# 384 KiB a token. Host memory is for other programs too, and gets a fixed size.
-GPU_CACHE_SHARE = 1 / 4
-# Share of that for the keys and values of captured decode steps.
-CAPTURED_SHARE = 1 / 2
+# Share of a GPU's memory, free after loading, for each of both: caches of vision features and KV
+# prefixes, and the cache slots of captured decode steps. Host memory is for other programs too,
+# and gets a fixed size.
+GPU_SHARE = 1 / 8
+# A follow-up about a picture at 16 crops needs its prefix: 1,921 tokens and text, in buffers that
+# grow by 256. Small cards give it more than the share, up to a third of what is free.
+FOLLOW_UP_TOKENS = 2560
+MAX_REUSE_SHARE = 1 / 3
+# And the smallest captured step, up to a quarter.
+MAX_CAPTURED_SHARE = 1 / 4
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes for an engine's caches and for the cache slots of its captured decode steps."""
+
+    reuse_bytes: int
+    captured_bytes: int
+
+
+def plan_memory(free: int, bytes_per_token: int) -> MemoryPlan:
+    """Divide a GPU's `free` bytes; the rest is for the running answer.
+
+    bytes_per_token are its keys and values in all layers.
+    """
+    share = int(free * GPU_SHARE)
+    follow_up = int(FOLLOW_UP_TOKENS * bytes_per_token / (1 - VISION_CACHE_SHARE)) + 1
+    smallest = MIN_SLOTS * bytes_per_token
+    return MemoryPlan(
+        max(share, min(follow_up, int(free * MAX_REUSE_SHARE))),
+        max(share, min(smallest, int(free * MAX_CAPTURED_SHARE))),
+    )
 
 
 def load(
@@ -26,23 +56,45 @@ def load(
     reuse_bytes: int | None = None,
     quantize: str = "none",
     replay: bool = True,
+    eager_answers: int = 0,
 ) -> Engine:
     """Load an engine for a checkpoint: "embedded", a directory, or a Hugging Face hub id.
 
-    reuse_bytes is the size of its caches; None is a quarter of a GPU's free memory, and 500 MB
-    elsewhere. quantize, "8bit" or "4bit", makes the language model's weights smaller, on CUDA.
-    replay=False decodes without CUDA graphs. The other arguments and the errors are
-    load_checkpoint's.
+    reuse_bytes is the size of its caches; None is an eighth of a GPU's free memory or what a
+    follow-up needs, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's
+    weights smaller, on CUDA. replay=False decodes without CUDA graphs; with them, they are captured
+    after `eager_answers` answers. The other arguments and the errors are load_checkpoint's.
     """
     model, processor = load_checkpoint(name, device, dtype, attention, quantize)
-    if reuse_bytes is None:
-        is_gpu = model.device.type != "cpu"
-        free = free_memory(model.device) if is_gpu else 0
-        reuse_bytes = int(free * GPU_CACHE_SHARE) if is_gpu else DEFAULT_REUSE_BYTES
-    problem = explain_eager(model.device, quantize, replay)
-    logger.info("Decoding %s.", problem or "with CUDA graphs")
-    replay_bytes = 0 if problem else int(reuse_bytes * CAPTURED_SHARE)
-    return Engine(model, processor, name, reuse_bytes - replay_bytes, replay_bytes)
+    return build_engine(model, processor, name, reuse_bytes, quantize, replay, eager_answers)
+
+
+def build_engine(
+    model: Phi3VForCausalLM,
+    processor: Phi3VProcessor,
+    name: str,
+    reuse_bytes: int | None = None,
+    quantize: str = "none",
+    replay: bool = True,
+    eager_answers: int = 0,
+) -> Engine:
+    """Build an engine of a loaded model with the budgets that its device allows; see load."""
+    choose_attention_kernels(model.device)
+    engine = Engine(model, processor, name, 0)  # for its sizes
+    plan = MemoryPlan(DEFAULT_REUSE_BYTES, 0)
+    if model.device.type != "cpu":
+        plan = plan_memory(free_memory(model.device), engine.cache_bytes_per_token)
+    reason = explain_eager(model.device, quantize, replay)
+    logger.info("Decoding %s.", reason or "with CUDA graphs")
+    return Engine(
+        model,
+        processor,
+        name,
+        plan.reuse_bytes if reuse_bytes is None else reuse_bytes,
+        0 if reason else plan.captured_bytes,
+        eager_answers,
+        quantize,
+    )
 
 
 def explain_eager(device: torch.device, quantize: str, replay: bool) -> str:
@@ -51,4 +103,4 @@ def explain_eager(device: torch.device, quantize: str, replay: bool) -> str:
         return f"eagerly: there are no CUDA graphs on {device.type}"
     if quantize != "none":
         return "eagerly: quantized weights cannot be captured"
-    return "" if replay else "eagerly: the GPU is lent for one answer only"
+    return "" if replay else "eagerly, as asked"

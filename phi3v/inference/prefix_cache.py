@@ -21,6 +21,10 @@ from phi3v.model.decoding import GrowingCache
 
 Key = NDArray[np.int64]  # (T,)
 
+# Shorter prefixes are not worth it, unless they are half of the prompt: all prompts begin with the
+# same four tokens, and on a GPU the rest is computed as fast without them.
+MIN_PREFIX = 64
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -87,9 +91,11 @@ class PrefixCache:
             common = count_common(candidate, key[:-1])
             if self._is_long(len(candidate)) == is_long and common > length:
                 best, length = cached, common
-        steps = self.captured_steps
-        cache = GrowingCache() if steps is None else CapturedCache(steps)
-        if length:
+        cache = GrowingCache()
+        if self.captured_steps is not None:
+            self.captured_steps.begin_answer()
+            cache = CapturedCache(self.captured_steps)
+        if best and length >= min(MIN_PREFIX, len(key) / 2):
             for layer, (keys, values) in enumerate(self._prefixes[best].layers):
                 # Views: the cache copies them into a buffer of its own.
                 cache.update(keys[:, :, :length], values[:, :, :length], layer)

@@ -22,6 +22,7 @@ NOT_QUANTIZED = ["model.vision_embed_tokens", "lm_head"]
 BYTES_PER_WEIGHT = {"8bit": 1.0, "4bit": 0.5 + 1 / 64}
 
 PACKAGES = ("bitsandbytes", "accelerate")
+INSTALL = "pip install 'bitsandbytes>=0.48,<0.51' 'accelerate>=1.10,<2'"
 
 
 def check_quantization(quantize: str, device: torch.device) -> None:
@@ -37,12 +38,13 @@ def check_quantization(quantize: str, device: torch.device) -> None:
             f"--quantize {quantize} needs a CUDA device, and this is {device.type}: leave it out, "
             "or use --model embedded, which is small."
         )
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise RequestError(
-            f"--quantize {quantize} needs {' and '.join(missing)}: "
-            "`pip install 'bitsandbytes>=0.48,<0.51' 'accelerate>=1.10,<2'`."
-        )
+    if missing := missing_packages():
+        raise RequestError(f"--quantize {quantize} needs {' and '.join(missing)}: `{INSTALL}`.")
+
+
+def missing_packages() -> list[str]:
+    """Return the packages that quantization needs and that are not installed."""
+    return [package for package in PACKAGES if find_spec(package) is None]
 
 
 def quantized_loading(quantize: str, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

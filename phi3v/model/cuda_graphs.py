@@ -1,22 +1,27 @@
-"""Decode steps of static shapes, captured once as a CUDA graph and replayed for every token.
+"""Decode steps of static shapes, captured as CUDA graphs and replayed for every token.
 
-A graph uses the memory it was captured with: keys and values are copied there when an answer
-begins, and back when it ends. Without CUDA the same step runs eagerly, which only tests do.
-Legend: H heads, N cache slots, E head width, D text width.
+One buffer holds the cache slots of the running answer; each graph attends to the first N of them,
+so that a growing answer changes from one graph to the next without copying. All graphs are captured
+before the first of them is used: no later answer captures anything. Without CUDA the same steps
+run eagerly, which only tests do. Legend: H heads, N cache slots, E head width, D text width.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from cachetools import LRUCache
 
 from .decoding import GrowingCache, rotation_table, step
 
 logger = logging.getLogger(__name__)
 
-# The fewest cache slots; sizes double from there, so that a growing conversation seldom changes.
+# The slots of the smallest graph, and their granularity. The next graph has half as many again: an
+# answer attends to one masked slot for two filled ones at worst.
 MIN_SLOTS = 2048
+SLOT_STEP = 256
+# Share of the needed memory that must be free beside it before capturing is tried again.
+RETRY_MARGIN = 1 / 4
 
 
 class StaticLayer:
@@ -32,55 +37,66 @@ class StaticLayer:
         return self.keys, self.values
 
 
-class CapturedStep:
-    """The decode step of a Phi3Model with `size` cache slots and batch size 1; captured on CUDA.
+class SlotBuffer:
+    """Cache slots, rotation tables and input of the steps of one Phi3Model, for batch size 1."""
 
-    Raises RuntimeError where capturing fails or the graph gives another result than the step.
-    """
-
-    def __init__(self, model: Any, size: int) -> None:
+    def __init__(self, model: Any, num_slots: int) -> None:
         config, like = model.config, model.embed_tokens.weight
         width = config.hidden_size // config.num_attention_heads
-        shape = (1, 2 * config.num_key_value_heads, size, width)
-        self.model, self.size = model, size
+        shape = (1, 2 * config.num_key_value_heads, num_slots, width)
+        self.model, self.num_slots = model, num_slots
         self.input_ids = torch.zeros(1, 1, dtype=torch.long, device=like.device)
         self.position = torch.zeros(1, dtype=torch.long, device=like.device)
-        self.slots = torch.arange(size, device=like.device)
-        self.cos, self.sin = like.new_zeros(size, width), like.new_zeros(size, width)
-        self.layers = [StaticLayer(like.new_zeros(shape), self.position) for _ in model.layers]
-        self.graph: torch.cuda.CUDAGraph | None = None
-        if like.device.type == "cuda":
-            self._capture()
+        self.indices = torch.arange(num_slots, device=like.device)
+        self.cos, self.sin = like.new_zeros(num_slots, width), like.new_zeros(num_slots, width)
+        self.layers = [like.new_zeros(shape) for _ in model.layers]
 
     def load(self, cache: GrowingCache) -> None:
         """Copy a cache's keys and values into the slots."""
         length, limit = cache.get_seq_length(), self.model.config.original_max_position_embeddings
-        for static, layer in zip(self.layers, cache.layers, strict=True):
-            static.keys[:, :, :length] = layer.keys
-            static.values[:, :, :length] = layer.values
-        end = self.size if length >= limit else min(self.size, limit)
-        for target, table in zip(
-            (self.cos, self.sin), rotation_table(self.model, end), strict=True
-        ):
-            target[:end] = table
+        for buffer, layer in zip(self.layers, cache.layers, strict=True):
+            keys, values = buffer.chunk(2, dim=1)
+            keys[:, :, :length] = layer.keys
+            values[:, :, :length] = layer.values
+        end = self.num_slots if length >= limit else min(self.num_slots, limit)
+        self.cos[:end], self.sin[:end] = rotation_table(self.model, end)
         self.position.fill_(length)
+
+
+class CapturedStep:
+    """The decode step over a buffer's first `size` slots; captured on CUDA.
+
+    Raises RuntimeError where capturing fails or the graph gives another result than the step.
+    """
+
+    def __init__(self, buffer: SlotBuffer, size: int, pool: Any = None) -> None:
+        self.buffer, self.size = buffer, size
+        self.layers = [StaticLayer(layer[:, :, :size], buffer.position) for layer in buffer.layers]
+        self.graph: torch.cuda.CUDAGraph | None = None
+        if can_capture(buffer.position.device):
+            self._capture(pool)
 
     def step(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Decode one token, ids (1, 1); return (1, 1, D), valid until the next step."""
-        self.input_ids.copy_(input_ids)
+        self.buffer.input_ids.copy_(input_ids)
         if self.graph is None:
             return self._compute()
         self.graph.replay()
         return self._output
 
     def _compute(self) -> torch.Tensor:
-        rotation = self.cos[self.position], self.sin[self.position]
-        mask = (self.slots <= self.position)[None, None, None]  # (1, 1, 1, N)
-        output = step(self.model, self.input_ids, self.layers, rotation, mask)
-        self.position += 1
+        buffer = self.buffer
+        rotation = buffer.cos[buffer.position], buffer.sin[buffer.position]
+        # In the states' own type: attention would convert any other in every layer.
+        mask = torch.zeros_like(buffer.cos[: self.size, 0])
+        mask.masked_fill_(buffer.indices[: self.size] > buffer.position, -torch.inf)
+        mask = mask[None, None, None]  # (1, 1, 1, N)
+        output = step(buffer.model, buffer.input_ids, self.layers, rotation, mask)
+        buffer.position += 1
         return output
 
-    def _capture(self) -> None:
+    def _capture(self, pool: Any) -> None:
+        self._fill()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -89,55 +105,115 @@ class CapturedStep:
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # Other threads may prepare images meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             self._output = self._compute()
-        self.position.zero_()
+        self.buffer.position.fill_(self.size // 2)
         graph.replay()
-        if not torch.allclose(self._output, expected, rtol=0.02, atol=0.02):
+        tolerance = 0.02 * float(expected.abs().max())
+        if not torch.allclose(self._output, expected, rtol=0.02, atol=tolerance):
             raise RuntimeError("a captured step gives another result than an eager one")
         self.graph = graph
 
+    def _fill(self) -> None:
+        """Put numbers into slots and tables, so that mask, rotation and position matter."""
+        for layer in self.layers:
+            layer.buffer.normal_()
+        self.buffer.cos[: self.size].normal_()
+        self.buffer.sin[: self.size].normal_()
+        self.buffer.position.fill_(self.size // 2)
+
 
 class CapturedSteps:
-    """Captured steps of one model by size; LRU within `maxsize` bytes of keys and values.
+    """The captured steps of one model, over one buffer of at most `maxsize` bytes.
 
-    If capturing fails, that is logged once and decoding stays eager.
+    They are captured together at their first use, which the first `eager_answers` answers are not:
+    where a process may answer only once, capturing does not pay. `free_memory` returns the
+    device's free bytes: where memory runs out while capturing, decoding is eager until it returns
+    enough. Where capturing fails otherwise, that is logged once and decoding stays eager.
     """
 
-    def __init__(self, model: Any, maxsize: int) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Any,
+        maxsize: int,
+        free_memory: Callable[[], int] | None = None,
+        eager_answers: int = 0,
+    ) -> None:
+        self.model, self.maxsize = model, maxsize
         self.is_enabled = True
-        self._by_size: LRUCache[int, CapturedStep] = LRUCache(
-            maxsize, getsizeof=lambda step: self._count_bytes(step.size)
-        )
+        self.num_captures = 0
+        self.eager_answers = eager_answers
+        longest = getattr(model.config, "max_position_embeddings", maxsize)
+        slots = min(maxsize // self._count_bytes(1), longest)
+        self.num_slots = slots // SLOT_STEP * SLOT_STEP
+        self.sizes = choose_sizes(self.num_slots)
+        self.buffer: SlotBuffer | None = None
+        self._free_memory = free_memory
+        self._is_short = False
+        self._answers = 0
+        self._steps: dict[int, CapturedStep] = {}
+
+    def begin_answer(self) -> None:
+        """Count an answer."""
+        self._answers += 1
 
     def find(self, length: int) -> CapturedStep | None:
-        """Return a step with `length` slots or more, captured if it is new; None if none fits."""
-        size = MIN_SLOTS
-        while size < length:
-            size *= 2
-        needed = self._count_bytes(size)
-        if not self.is_enabled or needed > self._by_size.maxsize:
+        """Return the smallest step with `length` slots or more; None if there is none."""
+        if not self.is_enabled or length > self.num_slots or self._answers <= self.eager_answers:
             return None
-        if size not in self._by_size:
-            while self._by_size.currsize + needed > self._by_size.maxsize:
-                self._by_size.popitem()  # before the new one takes its memory
-            try:
-                self._by_size[size] = CapturedStep(self.model, size)
-            except RuntimeError as error:
-                logger.warning("Decode steps cannot be captured (%s); they run eagerly.", error)
-                self.is_enabled = False
-                return None
-        return self._by_size[size]
+        if not self._steps and not self._capture_all():
+            return None
+        return next(step for size, step in sorted(self._steps.items()) if size >= length)
 
     def clear(self) -> None:
-        """Drop all captured steps."""
-        self._by_size.clear()
+        """Drop all steps and their buffer; they are captured again when they are used."""
+        self._steps.clear()
+        self.buffer = None
+
+    def _capture_all(self) -> bool:
+        """Capture all sizes, the largest first; return False where that fails."""
+        needed = self._count_bytes(self.num_slots)
+        free = self._free_memory() if self._is_short and self._free_memory else needed * 2
+        if free < needed * (1 + RETRY_MARGIN):
+            return False
+        try:
+            self.buffer = SlotBuffer(self.model, self.num_slots)
+            is_capturing = can_capture(self.buffer.position.device)
+            pool = torch.cuda.graph_pool_handle() if is_capturing else None
+            for size in reversed(self.sizes):
+                self._steps[size] = CapturedStep(self.buffer, size, pool)
+                self.num_captures += 1
+        except torch.OutOfMemoryError as error:
+            self.clear()
+            self._is_short = True
+            logger.warning("No memory to capture decode steps (%s); tried again later.", error)
+            return False
+        except RuntimeError as error:
+            self.clear()
+            self.is_enabled = False
+            logger.warning("Decode steps cannot be captured (%s); they run eagerly.", error)
+            return False
+        self._is_short = False
+        return True
 
     def _count_bytes(self, size: int) -> int:
         config, weight = self.model.config, self.model.embed_tokens.weight
         width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-        return 2 * size * width * config.num_hidden_layers * weight.element_size()
+        return int(2 * size * width * config.num_hidden_layers * weight.element_size())
+
+
+def can_capture(device: torch.device) -> bool:
+    """True if the device has graphs."""
+    return device.type == "cuda"
+
+
+def choose_sizes(num_slots: int) -> tuple[int, ...]:
+    """Return the sizes of the graphs over a buffer, ascending: each half as large again."""
+    sizes, size = [], MIN_SLOTS
+    while size < num_slots:
+        sizes.append(size)
+        size = size * 3 // 2 // SLOT_STEP * SLOT_STEP
+    return (*sizes, num_slots) if num_slots else ()
 
 
 class CapturedCache(GrowingCache):
@@ -147,21 +223,23 @@ class CapturedCache(GrowingCache):
         super().__init__()
         self._steps = steps
         self._step: CapturedStep | None = None
-        self._pending = 0  # tokens that are in the step's slots and not yet in the layers
+        self._pending = 0  # tokens that are in the buffer's slots and not yet in the layers
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return the number of tokens, those in the captured step's slots included."""
+        """Return the number of tokens, those in the buffer's slots included."""
         return super().get_seq_length(layer_idx) + self._pending
 
     def step(self, model: Any, input_ids: torch.Tensor) -> torch.Tensor:
         """As GrowingCache.step, for batch size 1."""
         length = self.get_seq_length() + 1
         if self._step is None or length > self._step.size:
-            self.flush()
-            self._step = self._steps.find(length)
-            if self._step is None:
+            found = self._steps.find(length)
+            if found is None:
+                self.flush()
                 return super().step(model, input_ids)
-            self._step.load(self)
+            if self._step is None:
+                found.buffer.load(self)
+            self._step = found  # over the same slots
         self._pending += 1
         return self._step.step(input_ids)
 
@@ -170,8 +248,8 @@ class CapturedCache(GrowingCache):
         end = self.get_seq_length()
         begin, self._pending = end - self._pending, 0
         if self._step is not None and end > begin:
-            for static, layer in zip(self._step.layers, self.layers, strict=True):
-                layer.append(static.buffer[:, :, begin:end])
+            for buffer, layer in zip(self._step.buffer.layers, self.layers, strict=True):
+                layer.append(buffer[:, :, begin:end])
         self._step = None
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention.bias import CausalBias, CausalVariant
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
-# Slots by which buffers and tables grow: copying all of them is then rare.
+# Slots by which buffers and tables grow at least, buffers by an eighth: copying is then rare, and
+# an allocator is left with few sizes.
 GROWTH = 256
 
 
@@ -59,7 +61,8 @@ class GrowingLayer(DynamicLayer):
         end = begin + count
         if end > self.buffer.shape[2]:
             rows, heads, _, width = self.buffer.shape
-            buffer = self.buffer.new_empty(rows, heads, (end // GROWTH + 1) * GROWTH, width)
+            slots = (max(end, begin + begin // 8) // GROWTH + 1) * GROWTH
+            buffer = self.buffer.new_empty(rows, heads, slots, width)
             buffer[:, :, :begin] = self.buffer[:, :, :begin]
             self.buffer = buffer
         self.keys, self.values = self.buffer[:, :, :end].chunk(2, dim=1)
@@ -96,6 +99,17 @@ class GrowingCache(Cache):
             table = rotation_table(model, end if is_long else min(end, limit))
             self._rotation, self._is_rotation_long = table, is_long
         return table
+
+
+def causal_suffix_mask(count: int, length: int) -> CausalBias:
+    """Return the mask of the last `count` of `length` tokens, which attend to all before them.
+
+    With it scaled_dot_product_attention keeps its fast kernels on CUDA, which it loses with a mask
+    of numbers. It is four-dimensional, as transformers takes prepared masks, and has no storage.
+    """
+    mask = torch.zeros(()).expand(1, 1, count, length).as_subclass(CausalBias)
+    mask.variant, mask.seq_len_q, mask.seq_len_kv = CausalVariant.LOWER_RIGHT, count, length
+    return mask
 
 
 def rotation_table(model: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:

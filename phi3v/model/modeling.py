@@ -23,7 +23,7 @@ from transformers.modeling_outputs import (
 from transformers.models.phi3.modeling_phi3 import Phi3Model
 
 from .configuration import Phi3VConfig
-from .decoding import GrowingCache, can_step, project
+from .decoding import GrowingCache, can_step, causal_suffix_mask, project
 
 
 def merge_patches(patches: torch.Tensor) -> torch.Tensor:
@@ -173,11 +173,21 @@ class Phi3VModel(Phi3Model):
             cache = kwargs.get("past_key_values")
             is_continued = cache is not None and cache.get_seq_length() > 0
             inputs_embeds = self.fill_image_slots(input_ids, image.pooler_output, is_continued)
+        self._keep_fast_attention(input_ids if inputs_embeds is None else inputs_embeds, kwargs)
         return super().forward(
             input_ids=None if inputs_embeds is not None else input_ids,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
+
+    def _keep_fast_attention(self, inputs: torch.Tensor | None, kwargs: dict[str, Any]) -> None:
+        """Replace the mask of a prompt behind a cached prefix by one that keeps fast kernels."""
+        cache = kwargs.get("past_key_values")
+        if inputs is None or inputs.device.type != "cuda" or not isinstance(cache, GrowingCache):
+            return
+        cached, count = cache.get_seq_length(), inputs.shape[1]
+        if cached > 0 and count > 1 and self.config._attn_implementation == "sdpa":
+            kwargs["attention_mask"] = causal_suffix_mask(count, cached + count)
 
 
 class Phi3VForCausalLM(Phi3ForCausalLM):

@@ -11,11 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, StreamingEngine
+from phi3v.conversation.engine_protocol import SizedEngine, StreamingEngine
+from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.repetition import cut_repetition
-from phi3v.documents import measure_image, open_image
+from phi3v.documents import open_image
 from phi3v.inference.background_loading import LoadingEngine
-from phi3v.inference.request_queue import RequestQueue
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.translatable import Text
 from phi3v.ui import words
@@ -78,7 +78,7 @@ def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -
             raise refusal(words.BROKEN, language) from error
 
     if on_gpu:
-        return queue_for_gpu(on_gpu(duration=estimate_seconds)(answer))
+        return answer_on_gpu(engine, on_gpu(duration=estimate_seconds)(answer))
 
     def stream(request: Request) -> Generator[Chunk, None, None]:
         yield from answer(request, read_language())
@@ -86,31 +86,26 @@ def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -
     return stream
 
 
-def queue_for_gpu(
+def answer_on_gpu(
+    engine: StreamingEngine | LoadingEngine,
     run_on_gpu: Callable[[Request, Language], Generator[Chunk, None, None]],
 ) -> Stream:
-    """Return a stream that queues requests here and allocates a GPU for one at a time.
+    """Return a stream that asks for a GPU for each answer; ZeroGPU itself queues those requests.
 
-    Images are opened before the allocation, so that no GPU time is spent on them.
+    Images are opened and the request is checked before, so that no GPU time is spent on them: a
+    process that ends with an error is replaced, and the next has to load the weights again.
     """
-    queue: RequestQueue[object] = RequestQueue()
 
     def stream(request: Request) -> Generator[Chunk, None, None]:
-        ticket, language = object(), read_language()
+        language = read_language()
         try:
-            check_pictures(request)
-            queue.put(ticket)
-            while (position := queue.position(ticket))[0] > 1:
-                # The first in the queue is being answered, so it does not count as waiting.
-                number, total = position[0] - 1, position[1] - 1
-                yield Chunk("", phase="waiting", number=number, total=total)
-                time.sleep(HEARTBEAT_INTERVAL)
-            with closing(run_on_gpu(open_pictures(request), language)) as chunks:
+            opened = open_pictures(request)
+            if isinstance(engine, SizedEngine):
+                build_prompt(opened, engine.processor, engine.context_length)
+            with closing(run_on_gpu(opened, language)) as chunks:
                 yield from chunks
         except RequestError as error:
             raise refusal(error.text, language) from error
-        finally:
-            queue.remove(ticket)
 
     return stream
 
@@ -127,13 +122,6 @@ def estimate_seconds(request: Request, language: Language) -> int:
         + SECONDS_PER_TOKEN * request.sampling.max_new_tokens
     )
     return min(round(seconds), MAX_SECONDS)
-
-
-def check_pictures(request: Request) -> None:
-    """Raise RequestError for an image that cannot be opened; pixels are not decoded."""
-    for turn in request.turns:
-        for image in turn.images:
-            measure_image(image)
 
 
 def open_pictures(request: Request) -> Request:

@@ -47,7 +47,7 @@ def open_page(
     and in_background is False. Exits where the settings cannot be used.
     """
     from phi3v.inference import LoadingEngine, load
-    from phi3v.inference.checkpoint import check_choices, choose_model
+    from phi3v.inference.checkpoint import check_choices, choose_weights
     from phi3v.request import RequestError
     from phi3v.ui.page import build_page
 
@@ -61,10 +61,11 @@ def open_page(
             "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
         )
     try:
-        name = choose_model(settings.model, settings.device, settings.quantize)
-        check_choices(name, *choices, settings.quantize)
-        load_engine = partial(load, name, *choices, settings.reuse_bytes, settings.quantize)
-        engine = LoadingEngine(load_engine, name) if in_background else load_engine(replay=False)
+        name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
+        check_choices(name, *choices, quantize)
+        load_engine = partial(load, name, *choices, settings.reuse_bytes, quantize)
+        # On a Space a process may answer only once: capturing pays from the second answer on.
+        engine = LoadingEngine(load_engine, name) if in_background else load_engine(eager_answers=1)
     except RequestError as error:
         sys.exit(f"{program}: {error}")
     return build_page(engine, settings, on_gpu=on_gpu)

@@ -6,6 +6,8 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from phi3v.inference import checkpoint, checkpoint_files, hardware
+from phi3v.inference.engine import VISION_CACHE_SHARE
+from phi3v.inference.loading import plan_memory
 from phi3v.request import RequestError
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -57,6 +59,64 @@ def test_weights_larger_than_the_memory_are_refused_with_both_sizes(monkeypatch,
 
 def test_auto_chooses_the_embedded_checkpoint_without_an_accelerator():
     assert checkpoint.choose_model("auto", "cpu") == "embedded"
+
+
+PUBLISHED = "microsoft/Phi-3-vision-128k-instruct"
+
+
+@pytest.mark.parametrize(
+    ("free", "has_packages", "chosen"),
+    [
+        (4.5, True, ("embedded", "none")),
+        (7.8, True, (PUBLISHED, "4bit")),
+        (7.8, False, ("embedded", "none")),
+        (12.1, False, (PUBLISHED, "none")),
+    ],
+)
+def test_auto_takes_what_the_free_memory_holds(monkeypatch, caplog, free, has_packages, chosen):
+    monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: int(free * 1e9))
+    monkeypatch.setattr(checkpoint, "missing_packages", lambda: [] if has_packages else ["x"])
+    with caplog.at_level("INFO"):
+        assert checkpoint.choose_weights("auto") == chosen
+    assert ("pip install" in caplog.text) == (free == 7.8 and not has_packages)
+
+
+def test_auto_does_not_quantize_on_metal(monkeypatch):
+    monkeypatch.setattr(checkpoint, "choose_device", lambda device: MPS)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda device: 8 * 10**9)
+    monkeypatch.setattr(checkpoint, "missing_packages", list)
+    assert checkpoint.choose_weights("auto") == ("embedded", "none")
+
+
+def test_weights_must_fit_the_computer_s_own_memory_on_their_way_to_the_gpu(
+    monkeypatch, tiny_checkpoint
+):
+    def free(device):
+        return 1_000_000 if device.type == "cpu" else 10**12
+
+    monkeypatch.setattr(checkpoint, "free_memory", free)
+    with pytest.raises(RequestError, match="cpu has 0.0 GB free"):
+        checkpoint.check_memory(tiny_checkpoint("phi35"), CUDA, torch.float32)
+
+
+def test_a_limited_device_has_no_more_free_memory_than_its_limit():
+    unlimited = hardware.free_memory(CPU)
+    hardware.limit_memory(CPU, 1000)
+    try:
+        assert hardware.free_memory(CPU) == 1000
+    finally:
+        hardware.limit_memory(CPU, None)
+    assert hardware.free_memory(CPU) > unlimited / 2
+
+
+@pytest.mark.parametrize("free", [3.8, 6.8, 15.0, 38.9, 76.0])
+def test_every_card_caches_what_a_follow_up_needs(free):
+    plan = plan_memory(int(free * 1e9), 393_216)
+    prefixes = plan.reuse_bytes * (1 - VISION_CACHE_SHARE)
+    assert prefixes >= 2304 * 393_216
+    assert plan.captured_bytes >= 2048 * 393_216
+    assert plan.reuse_bytes + plan.captured_bytes < 0.6 * free * 1e9
 
 
 @pytest.mark.parametrize(
@@ -117,8 +177,36 @@ def test_a_choice_can_be_overridden():
 )
 def test_flash_attention_is_used_on_cuda_if_it_is_installed(monkeypatch, is_installed, attention):
     monkeypatch.setattr(hardware, "find_spec", lambda name: object() if is_installed else None)
+    monkeypatch.setattr(hardware, "import_module", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     assert hardware.choose_attention(CUDA, torch.bfloat16, "auto") == attention
     assert hardware.choose_attention(CPU, torch.bfloat16, "auto") == "sdpa"
+
+
+def test_flash_attention_is_left_out_before_ampere_and_where_it_is_broken(monkeypatch):
+    def fail(name):
+        raise ImportError("undefined symbol")
+
+    monkeypatch.setattr(hardware, "find_spec", lambda name: object())
+    monkeypatch.setattr(hardware, "import_module", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert hardware.choose_attention(CUDA, torch.float16, "auto") == "sdpa"
+    with pytest.raises(RequestError, match="since Ampere"):
+        hardware.choose_attention(CUDA, torch.float16, "flash_attention_2")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(hardware, "import_module", fail)
+    assert hardware.choose_attention(CUDA, torch.float16, "auto") == "sdpa"
+
+
+def test_cudnn_attention_is_left_out_on_cuda(monkeypatch, caplog):
+    chosen = []
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", chosen.append)
+    hardware.choose_attention_kernels(CPU)
+    assert chosen == []
+    with caplog.at_level("INFO"):
+        hardware.choose_attention_kernels(CUDA)
+    assert chosen == [False]
+    assert "without cuDNN's" in caplog.text
 
 
 @pytest.mark.parametrize(

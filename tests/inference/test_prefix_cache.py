@@ -167,3 +167,10 @@ def test_features_larger_than_the_cache_are_returned_and_not_cached(model, proce
 )
 def test_common_prefixes_are_counted(first, second, common):
     assert count_common(np.array(first), np.array(second)) == common
+
+
+def test_the_beginning_that_all_prompts_share_is_not_reused(model, processor):
+    engine = build_engine(model, processor, 10**8)
+    answer(engine, [Turn("user", "What is it?", (PICTURES[0],))])
+    _, statistics = answer(engine, [Turn("user", "What is it?", (PICTURES[1],))])
+    assert statistics.reused_tokens == 0

@@ -6,7 +6,7 @@ from support.models import build_processor, build_random_model
 from transformers import DynamicCache
 
 from phi3v.model import decoding
-from phi3v.model.decoding import GrowingCache, GrowingLayer, can_step
+from phi3v.model.decoding import GrowingCache, GrowingLayer, can_step, causal_suffix_mask
 
 EDGE = 40  # tokens with the short RoPE factors
 
@@ -83,3 +83,34 @@ def test_a_growing_layer_holds_all_appended_keys_and_values():
     layer.append(states[:, :, 20:21])
     assert torch.equal(layer.keys, states[:, :2, :21])
     assert layer.get_seq_length() == 21
+
+
+def test_the_mask_of_a_prompt_behind_a_prefix_takes_no_memory_and_keeps_fast_kernels():
+    """On CUDA it runs a flash kernel; here the same positions are attended to."""
+    query, key, value = (torch.randn(1, 2, length, 8) for length in (3, 7, 7))
+    mask = causal_suffix_mask(3, 7)
+    assert mask.shape == (1, 1, 3, 7)
+    assert mask.untyped_storage().nbytes() <= 4
+    attention = torch.nn.functional.scaled_dot_product_attention
+    dense = torch.ones(3, 7, dtype=torch.bool).tril(4)
+    expected = attention(query, key, value, attn_mask=dense)
+    assert torch.allclose(attention(query, key, value, attn_mask=mask), expected)
+
+
+def test_that_mask_goes_through_the_model_as_it_is(model):
+    ids, cache, plain = torch.arange(3, 15)[None], GrowingCache(), GrowingCache()
+    model.float()
+    with torch.inference_mode():
+        expected = model(input_ids=ids, past_key_values=plain).logits[:, 5:]
+        model(input_ids=ids[:, :5], past_key_values=cache)
+        mask = causal_suffix_mask(7, 12)
+        found = model(input_ids=ids[:, 5:], past_key_values=cache, attention_mask=mask).logits
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_buffers_grow_by_an_eighth():
+    layer, sizes = GrowingLayer(), set()
+    for _ in range(60):
+        layer.update(torch.zeros(1, 2, 30, 6), torch.zeros(1, 2, 30, 6))
+        sizes.add(layer.buffer.shape[2])
+    assert len(sizes) < 30

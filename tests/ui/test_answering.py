@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from PIL import Image
-from support.fake_engine import FakeEngine
+from support.fake_engine import FakeEngine, MeasuredEngine
 
 from phi3v.request import Chunk, Phase, Request, Sampling, Statistics, Turn
 from phi3v.tasks import DESCRIBE
@@ -134,22 +134,35 @@ def test_heartbeats_send_no_update() -> None:
     steps.close()
 
 
-def test_on_a_space_requests_are_queued_before_a_gpu_is_allocated(tmp_path: Path) -> None:
-    engine = FakeEngine()
-    stream = make_stream(engine, lambda duration: lambda function: function)
-    first, second, third = (stream(Request((Turn("user", "slow"),))) for _ in range(3))
-    assert next(first).text == "word1 "
-    positions = [(chunk.phase, chunk.number, chunk.total) for chunk in map(next, (second, third))]
-    assert positions == [("waiting", 1, 1), ("waiting", 2, 2)]
+def test_on_a_space_every_request_asks_for_a_gpu_at_once() -> None:
+    asked = []
+
+    def on_gpu(duration):
+        return lambda function: lambda *arguments: asked.append(1) or function(*arguments)
+
+    stream = make_stream(FakeEngine(), on_gpu)
+    streams = [stream(Request((Turn("user", "slow"),))) for _ in range(3)]
+    for one in streams:
+        next(one)
+    assert len(asked) == 3
+    for one in streams:
+        one.close()
+
+
+def test_on_a_space_no_gpu_is_asked_for_what_cannot_be_answered(tmp_path: Path) -> None:
+    def on_gpu(duration):
+        def refuse(*arguments):
+            raise AssertionError("a GPU was asked for")
+
+        return lambda function: refuse
+
+    stream = make_stream(MeasuredEngine(context_length=400), on_gpu)
     broken = tmp_path / "broken.png"
     broken.write_text("Dear diary")
     with pytest.raises(gr.Error, match="not a picture"):
         next(stream(Request((Turn("user", "?", (broken,)),))))
-    second.close()
-    first.close()
-    assert next(third).text == "word1 "
-    third.close()
-    assert engine.running == 0
+    with pytest.raises(gr.Error, match="context holds 400"):
+        next(stream(Request((Turn("user", "why " * 400),))))
 
 
 def test_gpu_time_grows_with_pictures_and_tokens() -> None:
