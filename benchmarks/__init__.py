@@ -1,1 +1,1 @@
-"""Measures the figures that README.md and RESULTS.md quote: `python -m benchmarks --help`."""
+"""Measures the figures that docs/performance.md and RESULTS.md quote: `python -m benchmarks --help`."""

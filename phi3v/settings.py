@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     reuse_memory: Literal["auto"] | int = Field(
         "auto",
         description="MB kept for follow-up questions, so that pictures and conversations are not "
-        "computed twice: auto (a quarter of what is free on a GPU, 500 elsewhere) or a number",
+        "computed twice: auto (an eighth of what is free on a GPU, 500 elsewhere) or a number",
     )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"

@@ -27,6 +27,7 @@ class StreamingEngine(Protocol):
     """An engine that answers requests; phi3v.inference.Engine is one."""
 
     name: str
+    quantize: str  # of the weights: "none", "8bit" or "4bit"
 
     @property
     def device(self) -> Any:

@@ -25,6 +25,7 @@ class FakeEngine:
     """
 
     name = "fake"
+    quantize = "none"
     device = "cpu"
     dtype = "torch.float32"
     is_embedded = True
