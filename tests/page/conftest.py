@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 from support.browsing import draw, open_page, start_browser
 from support.fake_engine import FakeEngine
 from support.serving import serve
@@ -41,31 +41,24 @@ def width() -> int:
     return 1400
 
 
-@pytest.fixture(scope="module")
-def contexts(browser: Browser) -> dict[str, BrowserContext]:
-    """Browser contexts by language. Their pages share the cache of the page's scripts."""
-    return {}
-
-
 @pytest.fixture
-def visit(
-    browser: Browser, contexts: dict[str, BrowserContext], url: str, code: str, width: int
-) -> Iterator[Callable[[], Page]]:
-    """Opens the page for one more user; closes all of them when the test ends."""
-    if code not in contexts:
-        contexts[code] = browser.new_context(locale=code)
+def visit(browser: Browser, url: str, code: str, width: int) -> Iterator[Callable[[], Page]]:
+    """A function that opens the page for another user; all are closed after the test.
+
+    Each has a context of its own: pages of one context share six connections, and each page holds
+    two of them open.
+    """
     pages: list[Page] = []
 
     def open_one() -> Page:
-        pages.append(contexts[code].new_page())
-        pages[-1].set_viewport_size({"width": width, "height": 1000})
+        view = {"width": width, "height": 1000}
+        pages.append(browser.new_page(viewport=view, locale=code))
         open_page(pages[-1], url)
         return pages[-1]
 
     yield open_one
     for page in pages:
         page.close()
-    contexts[code].clear_cookies()
 
 
 @pytest.fixture
