@@ -21,7 +21,7 @@ _limits: dict[str, int] = {}
 
 def free_memory(device: torch.device) -> int:
     """Return a device's free bytes; for MPS what Metal recommends, less what is in use."""
-    limit = _limits.get(str(device))
+    limit = _limits.get(name_device(device))
     free = measure_free_memory(device)
     if limit is None:
         return free
@@ -35,13 +35,20 @@ def limit_memory(device: torch.device, total_bytes: int | None) -> None:
     mem_get_info ignores the fraction that PyTorch allows itself, so free_memory counts it in.
     """
     if total_bytes is None:
-        _limits.pop(str(device), None)
+        _limits.pop(name_device(device), None)
     else:
-        _limits[str(device)] = total_bytes
+        _limits[name_device(device)] = total_bytes
     if device.type == "cuda":
         total = torch.cuda.mem_get_info(device)[1]
         fraction = 1.0 if total_bytes is None else min(1.0, total_bytes / total)
         torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def name_device(device: torch.device) -> str:
+    """Return a device's name with its index: "cuda" is the current one."""
+    if device.type == "cuda" and device.index is None:
+        return f"cuda:{torch.cuda.current_device()}"
+    return str(device)
 
 
 def measure_free_memory(device: torch.device) -> int:

@@ -39,6 +39,10 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = self.buffer.chunk(2, dim=1)
         self.is_initialized = True
 
+    def reset(self) -> None:
+        """Remove all tokens; transformers before 5.23 would only set them to zero."""
+        self.is_initialized = False
+
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:

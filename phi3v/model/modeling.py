@@ -282,6 +282,8 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         """
         if self._outgrows_short_factors(input_ids, past_key_values, attention_mask):
             past_key_values.reset()
+            if left := past_key_values.get_seq_length():  # transformers before 5.23 zeroes only
+                past_key_values.crop(-left)
             kwargs["next_sequence_length"] = None
             kwargs["is_first_iteration"] = True  # else the images would be dropped
         elif not kwargs.get("is_first_iteration") and isinstance(past_key_values, GrowingCache):

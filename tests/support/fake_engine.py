@@ -68,7 +68,7 @@ class FakeEngine:
         if question.startswith("break"):
             raise RuntimeError("a secret from the inside")
         if question.startswith(("slow", "silent")):
-            for number in range(1, 300):
+            for number in range(1, 3000):
                 time.sleep(0.1)
                 yield Chunk(f"word{number} " if question.startswith("slow") else "")
         if question.startswith("held"):
