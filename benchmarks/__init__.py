@@ -1,1 +1,1 @@
-"""Measures the figures that docs/performance.md and RESULTS.md quote: `python -m benchmarks --help`."""
+"""Measures what docs/performance.md and RESULTS.md quote: `python -m benchmarks --help`."""
