@@ -6,7 +6,6 @@ that is not valid UTF-8 decodes to a replacement character for each byte: so the
 known when the run ends. `tokenizers.decoders.DecodeStream` raises on such runs.
 """
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 # What decode() returns for a byte of an invalid or incomplete character.
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
-BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
+BYTE_TOKENS = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 class IncrementalDetokenizer:
@@ -31,6 +30,7 @@ class IncrementalDetokenizer:
         self.token_texts: list[str] = []
         added = tokenizer.added_tokens_decoder.items()
         self._special = {token for token, content in added if content.special}
+        self._bytes = set(tokenizer.convert_tokens_to_ids(BYTE_TOKENS)) - {tokenizer.unk_token_id}
         self._last = -1  # index of the last token that is not special
         self._ids: list[int] = []  # special ones left out, as decode() does
         self._begin = self._end = 0  # _ids[_begin:_end] gave the last text
@@ -45,7 +45,7 @@ class IncrementalDetokenizer:
         if token in self._special:
             self.token_texts.append("")
             return ""
-        if BYTE_TOKEN.fullmatch(str(self.tokenizer.convert_ids_to_tokens(token))):
+        if token in self._bytes:
             self._append(token)
             return ""
         has_token = self._last >= 0

@@ -79,6 +79,8 @@ class Engine:
         quantize: str = "none",
     ) -> None:
         self.model = model.eval()
+        # On ZeroGPU only the thread that loaded the model sees it on CUDA while no GPU is lent.
+        self._device = model.device
         self.quantize = quantize
         self.processor = processor
         self.name = name
@@ -101,7 +103,7 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """The device that computes."""
-        return self.model.device
+        return self._device
 
     @property
     def dtype(self) -> torch.dtype:

@@ -3,10 +3,12 @@
 Knows tokens, text and statistics; knows nothing of the model. Legend: B batch, T tokens.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +55,7 @@ class AnswerStreamer(TextIteratorStreamer):
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, prefix: Iterable[int] = ()) -> None:
         super().__init__(tokenizer, skip_prompt=True)
+        self.text_queue: Any = queue.SimpleQueue()  # quicker to put into
         self.next_tokens_are_prompt = True
         self.detokenizer = IncrementalDetokenizer(tokenizer, prefix)
         self.is_ended = False

@@ -9,7 +9,7 @@ from support.models import build_processor
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerFast
 
-from phi3v.conversation.detokenizer import BYTE_TOKEN, INCOMPLETE, IncrementalDetokenizer
+from phi3v.conversation.detokenizer import BYTE_TOKENS, INCOMPLETE, IncrementalDetokenizer
 
 TEXTS = ["Hello world", "a\n  b\n\n    c", "שלום עולם", "emoji 👩‍👩‍👧 and 漢字", "x" * 50, ""]
 
@@ -36,8 +36,7 @@ def decode(tokenizer, ids) -> str:
 
 def draw_ids(tokenizer, rng: random.Random) -> list[int]:
     """Random ids, half of them single bytes, which are hardly ever valid UTF-8."""
-    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    byte_ids = [index for index, name in enumerate(names) if BYTE_TOKEN.fullmatch(str(name))]
+    byte_ids = tokenizer.convert_tokens_to_ids(BYTE_TOKENS)
     return [
         rng.choice(byte_ids) if rng.random() < 0.5 else rng.randrange(len(tokenizer))
         for _ in range(rng.randint(1, 30))
