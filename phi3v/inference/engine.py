@@ -226,7 +226,7 @@ class Engine:
     def decodes_on_one_thread(self) -> bool:
         """True if the model is so small that a second CPU thread slows its decoding down."""
         is_small = self.model.num_parameters() < SMALL_MODEL_PARAMETERS
-        return self.device.type == "cpu" and is_small
+        return self.model.device.type == "cpu" and is_small
 
     def _generate_forever(self) -> None:
         while True:
@@ -243,8 +243,8 @@ class Engine:
                     answer.error = error
             if shortage:  # outside the except block: the error's frames held the memory
                 self.clear_caches()
-                free_unused(self.device)
-                answer.error = RequestError(describe_shortage(shortage, self.device))
+                free_unused(self.model.device)
+                answer.error = RequestError(describe_shortage(shortage, self.model.device))
             answer.finished.set()
             del answer  # or its images would stay in memory until the next request
 
@@ -254,9 +254,9 @@ class Engine:
         images = self._take_images(answer)
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
-        if self.device.index is not None and self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # streams and captures use the current device
-        reset_peak(self.device)
+        if self.model.device.index is not None and self.model.device.type == "cuda":
+            torch.cuda.set_device(self.model.device)  # streams and captures use the current device
+        reset_peak(self.model.device)
         with torch.inference_mode(), cancel_between_layers(self.model, answer.raise_if_cancelled):
             features = self.vision_cache.encode(images, partial(answer.begin, "encoding"))
             key = self.prefix_cache.make_key(answer.input_ids, images)
@@ -277,7 +277,7 @@ class Engine:
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.prefix_cache.store(np.concatenate([key, new_ids]), cache)
-        answer.peak_memory = read_peak(self.device)
+        answer.peak_memory = read_peak(self.model.device)
 
     def _take_images(self, answer: Answer) -> tuple[PreparedImage, ...]:
         """Return the answer's prepared images, preparing those that no other thread has."""
