@@ -1,12 +1,13 @@
 """The page in a real browser: answers are stopped, and several users ask at once."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import (
-    SECONDS,
     ask,
     button,
     captions,
@@ -61,7 +62,7 @@ def test_one_users_stop_affects_nobody_else(
     other = visit()
     upload(other, red)
     ask(other, "Mine?")
-    expect(figures(other)).to_contain_text("Waiting for its turn")
+    expect(figures(other)).to_contain_text("Waiting in the queue")
     button(page, "Stop").click()
     expect(messages(other).last).to_contain_text("Turn 1: Mine?")
     expect(messages(page)).to_have_count(2)
@@ -74,10 +75,12 @@ def test_a_full_queue_is_reported_and_the_page_stays_usable(browser: Browser, re
         for page in pages:
             open_page(page, url)
             upload(page, red)
-        for page, text in zip(pages, ("slow please", "slow too", "one too many"), strict=True):
-            ask(page, text)
-            page.wait_for_timeout(SECONDS)
-        refused = pages[2]
+        first, second, refused = pages
+        ask(first, "slow please")
+        expect(messages(first).last).to_contain_text("word1")
+        ask(second, "slow too")
+        wait_for_queue(url, 1)
+        ask(refused, "one too many")
         expect(refused.get_by_text("currently busy").first).to_be_visible()
         expect(question(refused)).to_have_value("one too many")
         for page in pages[:2]:
@@ -86,6 +89,14 @@ def test_a_full_queue_is_reported_and_the_page_stays_usable(browser: Browser, re
         expect(messages(refused).last).to_contain_text("Turn 1: one too many")
         for page in pages:
             page.close()
+
+
+def wait_for_queue(url: str, size: int) -> None:
+    """Wait until so many events wait in Gradio's queue."""
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{url}gradio_api/queue/status").json()["queue_size"] != size:
+        assert time.monotonic() < deadline, "nothing came into the queue"
+        time.sleep(0.1)
 
 
 def test_a_closed_tab_ends_its_answer(page: Page, engine: FakeEngine, red: Path) -> None:
