@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: golden vectors, tiny checkpoints, published files, a web site."""
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,10 @@ import numpy as np
 import pytest
 from golden import make_weights
 from support.golden import GOLDEN, PUBLISHED_NAMES, golden_json, published_folder
+
+# For this process alone: a server that ends deletes its uploads, and equal ones of other processes
+# are the same files.
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="phi3v-tests-")
 
 if TYPE_CHECKING:
     import torch
