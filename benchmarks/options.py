@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from benchmarks.__main__ import describe_machine
 from phi3v import Phi3VForCausalLM, load
-from phi3v.model.cuda_graphs import CapturedStep
+from phi3v.model.cuda_graphs import SlotBuffer
 from phi3v.model.decoding import GrowingCache
 
 CONTEXT = 400  # tokens in the cache before timing starts: about one picture and a question
@@ -47,12 +47,13 @@ def step_compiled(model: Phi3VForCausalLM) -> Step:
     """Return a decode step of static shapes, compiled by torch.compile."""
     cache = GrowingCache()
     fill(model, cache)
-    captured = CapturedStep(model.model, 1024)
-    captured.load(cache)
-    compiled = torch.compile(captured._compute, dynamic=False)
+    buffer = SlotBuffer(model.model, 1024)
+    buffer.load(cache)
+    layers = buffer.view(1024)
+    compiled = torch.compile(lambda: buffer.compute(layers), dynamic=False)
 
     def step(ids: torch.Tensor) -> torch.Tensor:
-        captured.input_ids.copy_(ids)
+        buffer.input_ids.copy_(ids)
         return model.lm_head(compiled())
 
     return step

@@ -11,24 +11,12 @@ from benchmarks.gpu.asking import make_text, prompt_ids
 from benchmarks.gpu.context import Context
 from benchmarks.gpu.measuring import floor_rate, intervals, percentile, synchronize, time_work
 from benchmarks.gpu.report import Row
-from phi3v.model.decoding import rotation_table, step
+from phi3v.model.cuda_graphs import SlotBuffer
+from phi3v.model.decoding import rotation_table
 
 STAGE = "compiled"
 SLOTS, STATIC_TOKENS = 2048, 64
 WARM_UP, STEPS = 3, 64
-
-
-class StaticLayer:
-    """Keys and values of one layer in N slots, (1, 2H, N, E), of which a step writes one."""
-
-    def __init__(self, buffer: torch.Tensor, position: torch.Tensor) -> None:
-        self.buffer, self.position = buffer, position
-        self.keys, self.values = buffer.chunk(2, dim=1)
-
-    def append(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write a token's keys and values (1, 2H, 1, E); return all slots."""
-        self.buffer.index_copy_(2, self.position, states)
-        return self.keys, self.values
 
 
 class TokenTimes:
@@ -57,19 +45,16 @@ def compiled(context: Context) -> Iterator[Row]:
 def make_step(context: Context) -> Callable[[], torch.Tensor]:
     """Return the decode step over SLOTS slots, the last of which it fills, without arguments."""
     model = context.full.model.model
-    config, like = model.config, model.embed_tokens.weight
-    width = config.hidden_size // config.num_attention_heads
-    shape = (1, 2 * config.num_key_value_heads, SLOTS, width)
-    ids = torch.ones(1, 1, dtype=torch.long, device=like.device)
-    position = torch.full((1,), SLOTS - 1, dtype=torch.long, device=like.device)
-    slots = torch.arange(SLOTS, device=like.device)
-    cos, sin = rotation_table(model, SLOTS)
-    layers = [StaticLayer(0.1 * torch.randn(shape).to(like), position) for _ in model.layers]
+    buffer = SlotBuffer(model, SLOTS)
+    for layer in buffer.layers:
+        layer.normal_(std=0.1)
+    buffer.cos[:], buffer.sin[:] = rotation_table(model, SLOTS)
+    buffer.input_ids.fill_(1)
+    layers = buffer.view(SLOTS)
 
     def run() -> torch.Tensor:
-        mask = (slots <= position)[None, None, None]  # (1, 1, 1, N)
-        hidden = step(model, ids, layers, (cos[position], sin[position]), mask)
-        return context.full.model.lm_head(hidden)
+        buffer.position.fill_(SLOTS - 1)
+        return context.full.model.lm_head(buffer.compute(layers))
 
     return run
 

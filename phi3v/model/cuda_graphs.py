@@ -62,6 +62,21 @@ class SlotBuffer:
         self.cos[:end], self.sin[:end] = rotation_table(self.model, end)
         self.position.fill_(length)
 
+    def view(self, size: int) -> list[StaticLayer]:
+        """Return the layers' first `size` slots."""
+        return [StaticLayer(layer[:, :, :size], self.position) for layer in self.layers]
+
+    def compute(self, layers: list[StaticLayer]) -> torch.Tensor:
+        """Run the step for input_ids over a view of the slots, and advance; return (1, 1, D)."""
+        size = layers[0].keys.shape[2]
+        rotation = self.cos[self.position], self.sin[self.position]
+        # In the states' own type: attention would convert any other in every layer.
+        mask = torch.zeros_like(self.cos[:size, 0])
+        mask.masked_fill_(self.indices[:size] > self.position, -torch.inf)
+        output = step(self.model, self.input_ids, layers, rotation, mask[None, None, None])
+        self.position += 1
+        return output
+
 
 class CapturedStep:
     """The decode step over a buffer's first `size` slots; captured on CUDA.
@@ -71,7 +86,7 @@ class CapturedStep:
 
     def __init__(self, buffer: SlotBuffer, size: int, pool: Any = None) -> None:
         self.buffer, self.size = buffer, size
-        self.layers = [StaticLayer(layer[:, :, :size], buffer.position) for layer in buffer.layers]
+        self.layers = buffer.view(size)
         self.graph: torch.cuda.CUDAGraph | None = None
         if can_capture(buffer.position.device):
             self._capture(pool)
@@ -85,15 +100,7 @@ class CapturedStep:
         return self._output
 
     def _compute(self) -> torch.Tensor:
-        buffer = self.buffer
-        rotation = buffer.cos[buffer.position], buffer.sin[buffer.position]
-        # In the states' own type: attention would convert any other in every layer.
-        mask = torch.zeros_like(buffer.cos[: self.size, 0])
-        mask.masked_fill_(buffer.indices[: self.size] > buffer.position, -torch.inf)
-        mask = mask[None, None, None]  # (1, 1, 1, N)
-        output = step(buffer.model, buffer.input_ids, self.layers, rotation, mask)
-        buffer.position += 1
-        return output
+        return self.buffer.compute(self.layers)
 
     def _capture(self, pool: Any) -> None:
         self._fill()
