@@ -30,11 +30,19 @@ def build_real_shape(layers: int, device: torch.device, dtype: torch.dtype) -> E
         image_token_id=processor.image_token_id,
         rope_scaling={"type": "su", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
     )
+    model = build_model(config, device, dtype)
+    return Engine(model, processor, name=f"{REAL_SHAPE}, {layers} decoder layers")
+
+
+def build_model(config: Phi3VConfig, device: torch.device, dtype: torch.dtype) -> Phi3VForCausalLM:
+    """Return a model of random weights, created on the device; also from inference mode.
+
+    Tensors made in inference mode could not be updated outside it, as RoPE tables are.
+    """
     previous = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with torch.device(device):
-            model = Phi3VForCausalLM(config)
+        with torch.inference_mode(False), torch.device(device):
+            return Phi3VForCausalLM(config).eval()
     finally:
         torch.set_default_dtype(previous)
-    return Engine(model, processor, name=f"{REAL_SHAPE}, {layers} decoder layers")

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoProcessor
 
 from benchmarks.gpu.measuring import measure_bandwidth
-from benchmarks.models import build_real_shape
+from benchmarks.models import build_model, build_real_shape
 from phi3v import Engine, Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
 from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 from phi3v.inference.hardware import choose_attention
@@ -174,11 +174,5 @@ def build_random(
         **sizes,
     )
     torch.manual_seed(0)
-    previous = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            model = Phi3VForCausalLM(config)
-    finally:
-        torch.set_default_dtype(previous)
-    return Weights(model.eval(), processor, f"random weights, {config.num_hidden_layers} layers")
+    model = build_model(config, device, dtype)
+    return Weights(model, processor, f"random weights, {config.num_hidden_layers} layers")
