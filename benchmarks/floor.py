@@ -30,11 +30,10 @@ def bytes_per_token(engine: Engine, context: int) -> int:
 
     Of the text embedding it reads one row, which is not counted, of the vision tower nothing.
     """
-    model, config = engine.model, engine.model.config
+    model = engine.model
     parts = [model.model.layers, model.model.norm, model.lm_head]
     weights = sum(weight.nbytes for part in parts for weight in part.parameters())
-    width = config.num_key_value_heads * config.hidden_size // config.num_attention_heads
-    return weights + 2 * config.num_hidden_layers * width * engine.dtype.itemsize * context
+    return weights + engine.cache_bytes_per_token * context
 
 
 def floor_rate(engine: Engine, context: int) -> float:

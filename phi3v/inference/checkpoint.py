@@ -45,11 +45,6 @@ PUBLISHED_LAYERS = 3_623_878_656
 WORKING_BYTES = 2_300_000_000
 
 
-def choose_model(name: str, device: str = "auto", quantize: str = "none") -> str:
-    """Return the checkpoint of choose_weights."""
-    return choose_weights(name, device, quantize)[0]
-
-
 def choose_weights(name: str, device: str = "auto", quantize: str = "none") -> tuple[str, str]:
     """Resolve "auto": the checkpoint and its quantization.
 

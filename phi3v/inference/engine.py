@@ -38,6 +38,7 @@ from phi3v.inference.vision_cache import VisionCache, as_encoder_outputs
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.crops import crop_grid
 from phi3v.model.cuda_graphs import CapturedSteps
+from phi3v.model.decoding import count_cache_bytes
 from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
 
 logger = logging.getLogger(__name__)
@@ -118,9 +119,7 @@ class Engine:
     @property
     def cache_bytes_per_token(self) -> int:
         """Bytes of keys and values that one token takes in all layers."""
-        config = self.model.config
-        width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-        return int(2 * config.num_hidden_layers * width * self.dtype.itemsize)
+        return count_cache_bytes(self.model.config, self.dtype)
 
     @property
     def is_embedded(self) -> bool:

@@ -11,6 +11,7 @@ from phi3v.inference.engine import DEFAULT_REUSE_BYTES, VISION_CACHE_SHARE, Engi
 from phi3v.inference.hardware import choose_attention_kernels, free_memory
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.model.cuda_graphs import MIN_SLOTS
+from phi3v.model.decoding import count_cache_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +81,10 @@ def build_engine(
 ) -> Engine:
     """Build an engine of a loaded model with the budgets that its device allows; see load."""
     choose_attention_kernels(model.device)
-    engine = Engine(model, processor, name, 0)  # for its sizes
     plan = MemoryPlan(DEFAULT_REUSE_BYTES, 0)
     if model.device.type != "cpu":
-        plan = plan_memory(free_memory(model.device), engine.cache_bytes_per_token)
+        bytes_per_token = count_cache_bytes(model.config, model.dtype)
+        plan = plan_memory(free_memory(model.device), bytes_per_token)
     reason = explain_eager(model.device, quantize, replay)
     logger.info("Decoding %s.", reason or "with CUDA graphs")
     return Engine(

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .decoding import GrowingCache, rotation_table, step
+from .decoding import GrowingCache, count_cache_bytes, rotation_table, step
 
 logger = logging.getLogger(__name__)
 
@@ -204,9 +204,7 @@ class CapturedSteps:
         return True
 
     def _count_bytes(self, size: int) -> int:
-        config, weight = self.model.config, self.model.embed_tokens.weight
-        width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-        return int(2 * size * width * config.num_hidden_layers * weight.element_size())
+        return count_cache_bytes(self.model.config, self.model.embed_tokens.weight.dtype, size)
 
 
 def can_capture(device: torch.device) -> bool:

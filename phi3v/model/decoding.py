@@ -105,6 +105,12 @@ class GrowingCache(Cache):
         return table
 
 
+def count_cache_bytes(config: Any, dtype: torch.dtype, tokens: int = 1) -> int:
+    """Return the bytes of keys and values that tokens take in all layers of a Phi3Model."""
+    width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    return int(2 * config.num_hidden_layers * width * dtype.itemsize * tokens)
+
+
 def causal_suffix_mask(count: int, length: int) -> CausalBias:
     """Return the mask of the last `count` of `length` tokens, which attend to all before them.
 

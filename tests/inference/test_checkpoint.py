@@ -58,7 +58,7 @@ def test_weights_larger_than_the_memory_are_refused_with_both_sizes(monkeypatch,
 
 
 def test_auto_chooses_the_embedded_checkpoint_without_an_accelerator():
-    assert checkpoint.choose_model("auto", "cpu") == "embedded"
+    assert checkpoint.choose_weights("auto", "cpu")[0] == "embedded"
 
 
 PUBLISHED = "microsoft/Phi-3-vision-128k-instruct"
@@ -126,11 +126,11 @@ def test_every_card_caches_what_a_follow_up_needs(free):
 def test_auto_chooses_phi_3_vision_if_an_accelerator_has_the_memory(monkeypatch, free, chosen):
     monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
     monkeypatch.setattr(checkpoint, "free_memory", lambda device: free)
-    assert checkpoint.choose_model("auto") == chosen
+    assert checkpoint.choose_weights("auto")[0] == chosen
 
 
 def test_a_named_model_is_chosen_unchanged():
-    assert checkpoint.choose_model("some/model") == "some/model"
+    assert checkpoint.choose_weights("some/model")[0] == "some/model"
 
 
 @pytest.mark.parametrize(

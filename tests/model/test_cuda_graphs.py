@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from support.models import build_processor, build_random_model
+from support.models import build_crossing_model, generate
 
 from phi3v.inference.loading import plan_memory
 from phi3v.model import cuda_graphs
@@ -16,8 +16,7 @@ EDGE = 40  # tokens with the short RoPE factors
 
 @pytest.fixture(scope="module")
 def model():
-    settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 400}
-    return build_random_model(build_processor(), seed=2, initializer_range=0.3, **settings)
+    return build_crossing_model(EDGE)
 
 
 @pytest.fixture(autouse=True)
@@ -26,18 +25,8 @@ def _small_sizes(monkeypatch):
     monkeypatch.setattr(cuda_graphs, "SLOT_STEP", 8)
 
 
-def generate(model, cache, prompt, count=20):
-    ids = torch.tensor([prompt])
-    with torch.inference_mode():
-        sequence = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            past_key_values=cache,
-            max_new_tokens=count,
-            do_sample=False,
-            eos_token_id=None,
-        )
-    return sequence[0].tolist()
+def generate_ids(model, cache, prompt, count=20):
+    return generate(model, cache, prompt, count)[0]
 
 
 def open_steps(model, maxsize=10**6, **options):
@@ -51,7 +40,7 @@ def test_captured_steps_give_the_same_ids(model, length):
     prompt = list(range(3, 3 + length))
     captured = CapturedCache(open_steps(model))
     expected = GrowingCache()
-    assert generate(model, captured, prompt) == generate(model, expected, prompt)
+    assert generate_ids(model, captured, prompt) == generate_ids(model, expected, prompt)
     with torch.inference_mode():
         captured.flush()
     assert captured.get_seq_length() == expected.get_seq_length()
@@ -63,16 +52,16 @@ def test_answers_in_turns_do_not_mix_their_slots(model):
     steps = open_steps(model)
     for start in (3, 50, 3):
         prompt = list(range(start, start + 12))
-        captured = generate(model, CapturedCache(steps), prompt)
-        assert captured == generate(model, GrowingCache(), prompt)
+        captured = generate_ids(model, CapturedCache(steps), prompt)
+        assert captured == generate_ids(model, GrowingCache(), prompt)
 
 
 def test_all_sizes_are_captured_at_the_first_use_and_never_again(model):
     steps = open_steps(model)
-    generate(model, CapturedCache(steps), list(range(3, 8)), count=4)
+    generate_ids(model, CapturedCache(steps), list(range(3, 8)), count=4)
     assert steps.num_captures == len(steps.sizes) > 3
     for length in (5, 30, 60, 5):
-        generate(model, CapturedCache(steps), list(range(3, 3 + length)), count=30)
+        generate_ids(model, CapturedCache(steps), list(range(3, 3 + length)), count=30)
     assert steps.num_captures == len(steps.sizes)
 
 
@@ -139,7 +128,7 @@ def test_another_failure_of_capturing_leaves_decoding_eager(model, monkeypatch):
     steps = open_steps(model)
     cache = CapturedCache(steps)
     prompt = list(range(3, 10))
-    assert generate(model, cache, prompt) == generate(model, GrowingCache(), prompt)
+    assert generate_ids(model, cache, prompt) == generate_ids(model, GrowingCache(), prompt)
     assert not steps.is_enabled
 
 
@@ -147,7 +136,7 @@ def test_the_first_answers_of_a_process_may_be_eager(model):
     steps = CapturedSteps(model.model, 10**6, eager_answers=1)
     for expected in (0, len(steps.sizes)):
         steps.begin_answer()
-        generate(model, CapturedCache(steps), list(range(3, 10)))
+        generate_ids(model, CapturedCache(steps), list(range(3, 10)))
         assert steps.num_captures == expected
 
 
@@ -155,6 +144,6 @@ def test_an_answer_beyond_all_slots_goes_on_eagerly(model):
     steps = open_steps(model, maxsize=24 * 512)
     assert 0 < steps.num_slots <= 24
     prompt = list(range(3, 19))
-    captured = generate(model, CapturedCache(steps), prompt)
-    assert captured == generate(model, GrowingCache(), prompt)
+    captured = generate_ids(model, CapturedCache(steps), prompt)
+    assert captured == generate_ids(model, GrowingCache(), prompt)
     assert steps.find(10**6) is None

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.models import build_processor, build_random_model
+from support.models import build_crossing_model, generate
 from transformers import DynamicCache
 
 from phi3v.model import decoding
@@ -13,8 +13,7 @@ EDGE = 40  # tokens with the short RoPE factors
 
 @pytest.fixture(scope="module")
 def model():
-    settings = {"original_max_position_embeddings": EDGE, "max_position_embeddings": 400}
-    return build_random_model(build_processor(), seed=2, initializer_range=0.3, **settings)
+    return build_crossing_model(EDGE)
 
 
 @pytest.fixture(autouse=True)
@@ -22,20 +21,8 @@ def _slow_growth(monkeypatch):
     monkeypatch.setattr(decoding, "GROWTH", 8)
 
 
-def generate(model, cache, prompt_length, count):
-    """Return ids of a prompt and what follows, with the logits of each new one."""
-    ids = 3 + torch.arange(prompt_length, device=model.device)[None] % 300
-    output = model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        past_key_values=cache,
-        max_new_tokens=count,
-        do_sample=False,
-        eos_token_id=None,
-        output_logits=True,
-        return_dict_in_generate=True,
-    )
-    return output.sequences, torch.stack(output.logits)
+def prompt_of(length):
+    return [3 + index % 300 for index in range(length)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -44,12 +31,10 @@ def generate(model, cache, prompt_length, count):
 )
 def test_decode_steps_give_the_logits_of_the_forward_pass(model, dtype, prompt_length, count):
     model.to(dtype)
-    with torch.inference_mode():
-        ids, logits = generate(model, GrowingCache(), prompt_length, count)
-        plain_ids, plain_logits = generate(
-            model, DynamicCache(config=model.config), prompt_length, count
-        )
-    assert torch.equal(ids, plain_ids)
+    prompt, plain = prompt_of(prompt_length), DynamicCache(config=model.config)
+    ids, logits = generate(model, GrowingCache(), prompt, count)
+    plain_ids, plain_logits = generate(model, plain, prompt, count)
+    assert ids == plain_ids
     assert torch.equal(logits, plain_logits)
 
 
@@ -57,8 +42,7 @@ def test_generate_uses_decode_steps(model, monkeypatch):
     steps = []
     real = decoding.step
     monkeypatch.setattr(decoding, "step", lambda *args: steps.append(1) or real(*args))
-    with torch.inference_mode():
-        generate(model.float(), GrowingCache(), prompt_length=5, count=10)
+    generate(model.float(), GrowingCache(), prompt_of(5), count=10)
     assert len(steps) == 9  # the prompt brings the first token
 
 

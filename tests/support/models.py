@@ -43,3 +43,26 @@ class WrappedModel:
 
     def eval(self):
         return self
+
+
+def build_crossing_model(edge: int) -> Phi3VForCausalLM:
+    """A random model whose RoPE factors change after `edge` tokens, sure of each token."""
+    settings = {"original_max_position_embeddings": edge, "max_position_embeddings": 400}
+    return build_random_model(build_processor(), seed=2, initializer_range=0.3, **settings)
+
+
+def generate(model, cache, prompt: list[int], count: int) -> tuple[list[int], torch.Tensor]:
+    """Ids of a prompt and what follows greedily, and the logits of each new one."""
+    ids = torch.tensor([prompt], device=model.device)
+    with torch.inference_mode():
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            past_key_values=cache,
+            max_new_tokens=count,
+            do_sample=False,
+            eos_token_id=None,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    return output.sequences[0].tolist(), torch.stack(output.logits)

@@ -45,7 +45,7 @@ from phi3v.ui.wiring import (
 def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
     """Attach a tab's events to its components."""
     connect_pictures(task, tab, settings)
-    begun = begun_after(tab)
+    begun = tab.settled
     asked = [tab.chat, tab.pictures, tab.question]
     begin = partial(begin_answer, task)
     # A refusal by the server (its queue is full) must not cover the conversation.
@@ -69,16 +69,11 @@ def connect(task: Task, tab: Tab, stream: Stream, settings: Settings) -> None:
         edit,
     ):
         follow_with_answer(event, task, tab, stream, settings)
-    ended = [tab.chat, tab.answer, tab.question], begun_after(tab)
+    ended = [tab.chat, tab.answer, tab.question], tab.settled
     tab.stop.click(partial(stop_answer, task), *ended, **UNQUEUED)
     for is_cleared in (tab.clear.click, tab.chatbot.clear):
         cleared = is_cleared(clear, tab.chat, [tab.pictures, *begun], **UNQUEUED)
         follow_pictures_after(cleared, task, tab)
-
-
-def begun_after(tab: Tab) -> list[Any]:
-    """Return the components that change when an answer begins or ends."""
-    return [tab.chat, tab.chatbot, tab.question, tab.figures, *tab.buttons]
 
 
 def follow_with_answer(
@@ -94,7 +89,7 @@ def follow_with_answer(
         api_visibility="private",
         **engine_queue(settings),
     )
-    ended = [tab.chat, tab.answer, tab.question], begun_after(tab)
+    ended = [tab.chat, tab.answer, tab.question], tab.settled
     answer.then(partial(end_answer, task), *ended, **UNQUEUED)
     answer.failure(partial(refuse_answer, task), *ended, **UNQUEUED)
 

@@ -91,6 +91,11 @@ class Tab:
     comparison: CompareView | None = None
 
     @property
+    def settled(self) -> list[gr.components.Component | gr.State]:
+        """The components that change when an answer begins or ends."""
+        return [self.chat, self.chatbot, self.question, self.figures, *self.buttons]
+
+    @property
     def buttons(self) -> tuple[gr.Button, ...]:
         """The buttons that set_buttons updates when an answer begins and ends."""
         return self.ask, self.stop, self.retry, self.continue_button
