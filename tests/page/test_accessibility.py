@@ -14,12 +14,12 @@ from support.browsing import (
     ask,
     button,
     draw,
-    figures,
     messages,
     open_page,
     open_tab,
     said,
     upload,
+    wait_for_answer,
 )
 from support.fake_engine import MeasuredEngine
 
@@ -86,7 +86,7 @@ def converse(page: Page, pictures: list[Path]) -> None:
     upload(page, *pictures)
     ask(page, "Which?")
     expect(messages(page)).to_have_count(2)
-    expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
+    wait_for_answer(page)
 
 
 def describe(page: Page, pictures: list[Path]) -> None:

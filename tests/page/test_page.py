@@ -19,6 +19,7 @@ from support.browsing import (
     set_slider,
     unfold,
     upload,
+    wait_for_answer,
 )
 from support.fake_engine import FakeEngine
 from support.serving import serve
@@ -206,5 +207,5 @@ def test_the_embedded_model_answers_an_example_in_the_page(browser: Browser) -> 
         open_page(page, url)
         page.locator("tr:visible").filter(has_text="Describe this image.").click()
         expect(messages(page).last).to_contain_text("red circle", timeout=60 * SECONDS)
-        expect(figures(page)).to_contain_text("complete", timeout=60 * SECONDS)
+        wait_for_answer(page)
         page.close()

@@ -145,3 +145,9 @@ def figures(page: Page) -> Locator:
 def ask(page: Page, text: str = "") -> None:
     question(page).fill(text)
     button(page, "Ask").click()
+
+
+def wait_for_answer(page: Page) -> None:
+    """Wait for a whole answer, and until the session's Chat has it: Ask is enabled only then."""
+    expect(figures(page)).to_contain_text(said(page, words.REASONS["end"]))
+    expect(button(page, "Ask")).to_be_enabled()
