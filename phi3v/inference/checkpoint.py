@@ -119,6 +119,10 @@ def load_checkpoint(
         attn_implementation=chosen_attention,
         **quantized_loading(quantize, chosen_device, chosen_dtype),
     )
+    if quantize == "8bit":
+        from phi3v.inference.int8_step import decode_without_waiting  # imports bitsandbytes
+
+        decode_without_waiting(model)
     return (model if quantize != "none" else model.to(chosen_device)).eval(), processor
 
 

@@ -68,5 +68,6 @@ def test_the_memory_needed_depends_on_the_bits(monkeypatch, tiny_checkpoint):
 def test_with_quantization_auto_chooses_phi_3_vision_on_a_smaller_gpu(monkeypatch):
     monkeypatch.setattr(checkpoint, "choose_device", lambda device: CUDA)
     monkeypatch.setattr(checkpoint, "free_memory", lambda device: 9_000_000_000)
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     assert checkpoint.choose_weights("auto")[0] == checkpoint.EMBEDDED
     assert checkpoint.choose_weights("auto", quantize="8bit")[0] == checkpoint.PUBLISHED
