@@ -8,6 +8,13 @@ import argparse
 import random
 from collections.abc import Callable
 
+from benchmarks.conversations import (
+    Conversation,
+    ask_about_shapes,
+    ask_anything,
+    make_odd_one,
+    make_page,
+)
 from benchmarks.drawn import (
     draw_scattered,
     make_chart,
@@ -37,16 +44,39 @@ KINDS: dict[str, Callable[[random.Random], Case]] = {
     "pairs that differ, both values, % right": lambda rng: make_pair(rng, False),
     "identical pairs, % right": lambda rng: make_pair(rng, True),
     "photographs refused, %": make_photo,
+    "odd one of three pictures, % right": make_odd_one,
+    "A4 pages of 16 to 36 pt, % wrong characters": lambda rng: make_page(rng, 16, 36),
+    "A4 pages of 12 to 16 pt, % wrong characters": lambda rng: make_page(rng, 12, 16),
 }
+# Three questions each; two lines are printed, for the answers and for whole conversations.
+CONVERSATIONS: dict[str, Callable[[random.Random], Conversation]] = {
+    "conversations about one to three shapes": ask_about_shapes,
+    "conversations of all kinds": ask_anything,
+}
+MOST_TOKENS = 800
 
 
-def ask(engine: Engine, case: Case) -> str:
+def ask(engine: Engine, case: Case, before: tuple[Turn, ...] = ()) -> str:
     """Return the greedy answer as users see it: a repetition that ended it is cut to one."""
-    turns = (Turn("user", case.question, case.images),)
-    chunks = list(engine.stream(Request(turns, Sampling(200))))
+    turns = (*before, Turn("user", case.question, () if before else case.images))
+    chunks = list(engine.stream(Request(turns, Sampling(MOST_TOKENS))))
     text, statistics = "".join(chunk.text for chunk in chunks), chunks[-1].statistics
     is_loop = statistics is not None and statistics.finish_reason == "loop"
     return (cut_repetition(text) if is_loop else text).strip()
+
+
+def hold(engine: Engine, conversation: Conversation, shows: bool) -> list[float]:
+    """Ask all questions of a conversation in turn; return the judges' verdicts."""
+    turns: tuple[Turn, ...] = ()
+    scores = []
+    for case in conversation:
+        answer = ask(engine, case, turns)
+        scores.append(case.judge(answer))
+        if shows and scores[-1] < 1:
+            print(f"  {case.question!r}\n  want {case.wanted!r}\n  got  {answer!r}")
+        question = Turn("user", case.question, () if turns else case.images)
+        turns = (*turns, question, Turn("assistant", answer))
+    return scores
 
 
 def parse_options() -> argparse.Namespace:
@@ -64,6 +94,22 @@ def main() -> None:
     """Measure and print a line for each kind."""
     options = parse_options()
     engine = load(options.model)
+    measure_cases(engine, options)
+    for name, make in CONVERSATIONS.items():
+        if options.kinds not in name:
+            continue
+        held = [
+            hold(engine, make(random.Random(f"{options.seed}:{name}:{number}")), options.show)
+            for number in range(options.count)
+        ]
+        turns = [100 * sum(scores) / len(scores) for scores in zip(*held, strict=True)]
+        print(f"{name}, answers, % right: " + ", ".join(f"{share:.1f}" for share in turns))
+        whole = 100 * sum(min(scores) == 1 for scores in held) / len(held)
+        print(f"{name}, all three, % right: {whole:.1f}", flush=True)
+
+
+def measure_cases(engine: Engine, options: argparse.Namespace) -> None:
+    """Measure and print a line for each kind of single questions."""
     for name, make in KINDS.items():
         if options.kinds not in name:
             continue
