@@ -21,6 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     train = commands.add_parser("train", help="train from the seed, or resume; then export")
     train.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
     train.add_argument("--eager", action="store_true", help="do not compile layers on a CPU")
+    train.add_argument("--weights", type=Path, help="folder of a checkpoint to begin from")
     exported = commands.add_parser("export", help="export the saved training state")
     for command in (train, exported):
         command.add_argument("--config", type=Path, default=CONFIG)
@@ -50,7 +51,8 @@ def main() -> None:
         config = load_config(arguments.config)
         trains = arguments.command == "train"
         compiled = trains and arguments.device == "cpu" and not arguments.eager
-        training = Training(config, arguments.run, arguments.device, compiled)
+        weights = arguments.weights if trains else None
+        training = Training(config, arguments.run, arguments.device, compiled, weights)
         if trains:
             training.run(arguments.workers)
         export(training, arguments.to)

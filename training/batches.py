@@ -34,11 +34,12 @@ from training.layouts import (
     cut_windows,
     view_picture,
 )
+from training.odd_one import ODD
 from training.prompts import PromptEncoder, point
 from training.settings import Stage
-from training.tasks import draw_sample
+from training.tasks import DOCUMENTS, PAIRS, TRIPLES, choose_group, draw_sample
 from training.text import draw_page
-from training.tokenizer import IGNORED
+from training.tokenizer import IGNORED, SPACE
 from training.tower import CELLS
 
 CUT_SHARES = {  # batch sizes by layout, as shares of the stage's
@@ -50,7 +51,8 @@ CUT_WEIGHTS = {  # how often a picture that is cut into crops has each layout
     **{SIX_WIDE: 0.04, SIX_TALL: 0.04, NINE: 0.15},
 }
 NINE_STRIPS = 0.35  # share of nine crops among the strips of pictures that are cut into crops
-WHOLE_TASKS = ("objects", "beyond")  # never cut to strips: positions matter, or there are no marks
+# Never cut to strips: positions matter, there are no marks, or they are all over the picture.
+WHOLE_TASKS = ("objects", "beyond", "conversation", *TRIPLES, *DOCUMENTS)
 VERDICT_WEIGHT = 3.0  # of the token that says whether two pictures are identical
 FOUND_WEIGHT = 3.0  # of the first character of a line of text: the others are next to it
 # (pictures, layout): tokens per row of the batch, and the first position that may have a label.
@@ -71,7 +73,9 @@ LENGTHS = {
     (1, SIX_TALL): (1312, 1048),
     (1, NINE): (1760, 1492),
     (1, NINE_STRIP): (416, 252),
+    (3, SINGLE): (1264, 952),
 }
+DOCUMENT_LENGTH = (2304, 1492)  # of a whole page in nine crops
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,14 @@ class Batch:
     layout: Layout = SINGLE  # of every picture
     pages: Frames | None = None  # windows of dense pages, to keep the vision tower accurate
     drills: Sentences | None = None  # text-only questions and answers
+
+
+def name_verdict(sample: Sample) -> str | None:
+    """Return the token that says whether pictures are identical, or which is the odd one."""
+    if sample.task == "compare":
+        return choose_mark(sample.answer)
+    odd = ODD.search(sample.answer) if sample.task == "odd one" else None
+    return SPACE + odd[1] if odd else None
 
 
 def stack_frames(rows: list[Row]) -> Frames:
@@ -176,9 +188,12 @@ class Questions(Dataset):
         is_strip = rng.random() < stage.strips
         size = stage.strip_batch if is_strip else stage.batch
         tasks = {n: s for n, s in stage.tasks.items() if not (is_strip and n in WHOLE_TASKS)}
-        is_pair = rng.random() * sum(tasks.values()) < tasks.get("compare", 0)
-        tasks = {n: s for n, s in tasks.items() if (n == "compare") == is_pair}
-        if rng.random() >= stage.crops:
+        tasks = choose_group(rng, tasks)
+        is_pair = not tasks.keys().isdisjoint(PAIRS)
+        pictures = 2 if is_pair else 3 if not tasks.keys().isdisjoint(TRIPLES) else 1
+        if not tasks.keys().isdisjoint(DOCUMENTS):
+            layout = NINE
+        elif rng.random() >= stage.crops or pictures == 3:
             layout = SINGLE_STRIP if is_strip else SINGLE
         elif is_strip:
             layout = NINE_STRIP if not is_pair and rng.random() < NINE_STRIPS else FOUR_STRIP
@@ -186,7 +201,7 @@ class Questions(Dataset):
             layout = FOUR
         else:
             layout = rng.choices(list(CUT_WEIGHTS), list(CUT_WEIGHTS.values()))[0]
-        size = max(1, round(size * CUT_SHARES.get(layout, 1.0) / (2 if is_pair else 1)))
+        size = max(1, round(size * CUT_SHARES.get(layout, 1.0) / pictures))
         rng.grid = (layout.rows, layout.columns)
         samples, tops = self.draw(rng, tasks, layout, size)
         batch = self.collate(samples, layout, tops)
@@ -218,6 +233,8 @@ class Questions(Dataset):
         """
         encoded = [self.encoder.encode(sample, layout.image_tokens) for sample in samples]
         length, start = LENGTHS[len(samples[0].pictures), layout]
+        if samples[0].task == "document":
+            length, start = DOCUMENT_LENGTH
         token_ids = torch.full((len(samples), length), self.pad)
         labels = torch.full((len(samples), length), IGNORED)
         weights = torch.ones(len(samples), length)
@@ -231,10 +248,9 @@ class Questions(Dataset):
             for position, target in one.targets:
                 if target.is_first and position < count:
                     weights[row, position] = FOUND_WEIGHT
-            if samples[row].task == "compare" and count == len(ids):
-                mark = self.encoder.tokenizer.convert_tokens_to_ids(
-                    choose_mark(samples[row].answer)
-                )
+            verdict = name_verdict(samples[row])
+            if verdict and count == len(ids):
+                mark = self.encoder.tokenizer.convert_tokens_to_ids(verdict)
                 weights[row, find_last(wanted, mark)] = VERDICT_WEIGHT
             pointers += [
                 (row, position, slot)

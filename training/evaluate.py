@@ -13,7 +13,19 @@ import torch
 
 from phi3v.conversation.prompt import crop_choices
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
-from training import beyond, chart, compare, cover, describe, objects, shapes, table, text
+from training import (
+    beyond,
+    chart,
+    compare,
+    cover,
+    describe,
+    document,
+    objects,
+    odd_one,
+    shapes,
+    table,
+    text,
+)
 from training.canvas import Dice, Sample
 from training.scores import Score, Trial, score_false_alarms, score_task
 
@@ -66,6 +78,8 @@ TASKS: dict[str, Make] = {
     ),
     "two pictures that differ": choose(compare.make_sample, lambda s: "identical" not in s.answer),
     "two identical pictures": choose(compare.make_sample, lambda s: "identical" in s.answer),
+    "odd one of three pictures": choose(odd_one.make_sample, lambda s: "odd" in s.answer),
+    "page of a PDF": document.make_sample,
     "chart, the highest": choose(chart.make_sample, lambda s: s.question in chart.HIGHEST),
     "chart, one value": choose(chart.make_sample, lambda s: s.answer.startswith("The value")),
     "chart, described": choose(chart.make_sample, lambda s: s.answer.startswith("The chart")),
@@ -112,7 +126,7 @@ def draw_samples(task: str, count: int, breadth: float) -> list[Sample]:
     samples = []
     for index in range(count):
         rng = Dice(f"{SEED}:{task}:{index}", breadth)
-        across = 1 if task.startswith("two ") else 1 + index % 3
+        across = 1 if task.startswith(("two ", "odd ")) else 1 + index % 3
         rng.grid = (across, across)
         samples.append(TASKS[task](rng))
     return samples
@@ -133,7 +147,8 @@ def run_task(
     for num_crops, samples in groups.items():
         for start in range(0, len(samples), BATCH):
             part = samples[start : start + BATCH]
-            answers = ask(model, processor, part, num_crops)
+            longest = max(len(sample.answer) for sample in part)
+            answers = ask(model, processor, part, num_crops, max(200, longest + 100))
             trials += [Trial(*pair) for pair in zip(part, answers, strict=True)]
     return trials
 

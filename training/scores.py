@@ -108,6 +108,8 @@ MEASURES: dict[str, tuple[tuple[str, Callable[[list[Trial]], float]], ...]] = {
         ("called different, %", share(lambda trial: not says_identical(trial))),
     ),
     "two identical pictures": (("called identical, %", share(says_identical)),),
+    "odd one of three pictures": (EXACT,),
+    "page of a PDF": (ERRORS,),
     "chart, the highest": (("label right, %", share(ends_same)), EXACT),
     "chart, one value": (EXACT,),
     "chart, described": (EXACT, ERRORS),

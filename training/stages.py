@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
@@ -120,12 +121,21 @@ def move_ahead(batches: Iterator, device: torch.device) -> Iterator:
 class Training:
     """State of a run: weights, optimizers, current stage and step."""
 
-    def __init__(self, config: Config, folder: Path, device: str, compiled: bool):
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        device: str,
+        compiled: bool,
+        weights: Path | None = None,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         write_tokenizer(folder)
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.tokenizer = load_tokenizer(folder)
         self.trainee = build_trainee(config, self.tokenizer).to(self.device)
+        if weights:  # of a checkpoint that `export` wrote; heads for training only begin anew
+            self.trainee.network.load_state_dict(load_file(weights / "model.safetensors"))
         if compiled:
             self.compile_layers()
         self.stage_index, self.step = 0, 0

@@ -22,6 +22,10 @@ NAMES = LISTS["first_names"].split(), LISTS["last_names"].split()
 HELD_OUT_NAMES = tuple(names[5::10] for names in NAMES)
 TRAINED_NAMES = tuple([name for name in names if name not in names[5::10]] for names in NAMES)
 
+PLACES = LISTS["places"].split()
+HELD_OUT_PLACES = tuple(PLACES[3::8])
+TRAINED_PLACES = tuple(name for name in PLACES if name not in HELD_OUT_PLACES)
+
 ONSETS = (*"bcdfghjklmnpqrstvwxyz", "br", "ch", "cl", "fl", "gr", "pl", "sh", "st", "th", "tr")
 VOWELS = (*"aeiou", *"aeiou", "ai", "ea", "oo", "ou", "y", "ia", "ie", "io", "au", "ei", "oi")
 CODAS = ("", "", "", *"dlmnrstkx", "ck", "ng", "nt", "st", "ll")
@@ -31,6 +35,7 @@ ENDINGS = (
 )
 GARBLED = 0.12  # the share of words with letters swapped, or one doubled or left out
 NUMBERS = 0.17  # the share of numbers
+UNSEEN = 0.65  # the share of invented ones among names of people and places
 PUNCTUATION = ".,:;!?-'\"()&%$#/+*=@_<>[]"
 
 
@@ -62,16 +67,24 @@ def garble(rng: random.Random, word: str) -> str:
 
 
 def write_name(rng: random.Random, held_out: bool) -> str:
-    """Return first name, perhaps a middle initial, and last name; half are invented in training."""
+    """Return first name, perhaps a middle initial, and last name; most are invented in training."""
     if held_out:
         first, last = (rng.choice(names) for names in HELD_OUT_NAMES)
     else:
         first, last = (
-            invent_word(rng)[:10].capitalize() if rng.random() < 0.5 else rng.choice(names)
+            invent_word(rng)[:10].capitalize() if rng.random() < UNSEEN else rng.choice(names)
             for names in TRAINED_NAMES
         )
     middle = f"{rng.choice('ABCDEFGHJKLMNPRST')}. " if rng.random() < 0.1 else ""
     return f"{first} {middle}{last}"
+
+
+def write_place(rng: random.Random, held_out: bool) -> str:
+    """Return the name of a city or street; most are invented in training."""
+    names = HELD_OUT_PLACES if held_out else TRAINED_PLACES
+    invented = not held_out and rng.random() < UNSEEN
+    name = invent_word(rng)[:12].capitalize() if invented else rng.choice(names)
+    return f"{name}{rng.choice(('', '', '', ' Street', ' Road', '-on-Sea', ' City'))}"
 
 
 def join(parts: Sequence[str]) -> str:
