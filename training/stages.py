@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from training.batches import Batch, Pages, Questions
 from training.drills import Drills
 from training.journal import append_row
-from training.layouts import Layout
+from training.layouts import SLOTS, Layout
 from training.losses import Trainee
 from training.network import Network
 from training.optimizer import build_optimizers, has_fast_bfloat16
@@ -134,8 +134,8 @@ class Training:
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.tokenizer = load_tokenizer(folder)
         self.trainee = build_trainee(config, self.tokenizer).to(self.device)
-        if weights:  # of a checkpoint that `export` wrote; heads for training only begin anew
-            self.trainee.network.load_state_dict(load_file(weights / "model.safetensors"))
+        if weights:
+            self.begin_from(weights)
         if compiled:
             self.compile_layers()
         self.stage_index, self.step = 0, 0
@@ -144,6 +144,18 @@ class Training:
         self.stopping = False
         if (folder / "state.pt").exists():
             self.resume()
+
+    def begin_from(self, folder: Path) -> None:
+        """Take the weights of a checkpoint that `export` wrote; training's own heads begin anew.
+
+        The head of a cell's slots begins as the cell itself: from random weights its loss is a
+        hundred times the others', and would pull the network away from what it knows.
+        """
+        self.trainee.network.load_state_dict(load_file(folder / "model.safetensors"))
+        slots = self.trainee.slots
+        with torch.no_grad():
+            slots.weight.copy_(torch.eye(slots.in_features).repeat(SLOTS, 1))
+            slots.bias.zero_()
 
     def compile_layers(self) -> None:
         """Compile one layer of each kind; layers of a kind share the compiled code."""

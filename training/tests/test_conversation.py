@@ -12,6 +12,7 @@ from support.small_training import ANSWERS, CONFIG, needs_fonts
 from training import conversation, document, objects, odd_one
 from training.batches import DOCUMENT_LENGTH, Questions, name_verdict
 from training.export import export
+from training.layouts import SLOTS
 from training.prompts import PromptEncoder
 from training.settings import CONFIG as CONFIG_FILE
 from training.settings import load_config
@@ -141,6 +142,8 @@ def test_training_begins_from_a_checkpoint_s_weights(tmp_path):
     wanted = first.trainee.network.state_dict()
     for name, weight in begun.trainee.network.state_dict().items():
         assert torch.allclose(weight, wanted[name], atol=2e-3), name
+    cells = torch.randn(2, 5, CONFIG.network["text_width"])
+    assert torch.equal(begun.trainee.slots(cells), cells.repeat(1, 1, SLOTS))
 
 
 def test_the_further_training_has_the_committed_network_and_known_tasks():
