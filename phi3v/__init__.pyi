@@ -1,8 +1,8 @@
 from .conversation.engine_protocol import GenerationError as GenerationError
 from .inference.engine import Engine as Engine
 from .inference.loading import load as load
-from .model.configuration import Phi3VConfig as Phi3VConfig
 from .model.image_processing import Phi3VImageProcessor as Phi3VImageProcessor
+from .model.modeling import Phi3VConfig as Phi3VConfig
 from .model.modeling import Phi3VForCausalLM as Phi3VForCausalLM
 from .model.processing import Phi3VProcessor as Phi3VProcessor
 from .request import Chunk as Chunk

@@ -78,6 +78,9 @@ def site_port() -> Iterator[int]:
         yield port
 
 
+# A pytest process of its own: `python -m pytest tests/transformers_suite`.
+collect_ignore = ["transformers_suite"]
+
 SELECTED_ONLY = ("gpu", "weights")
 
 

@@ -53,3 +53,16 @@ def crop_grid(width: int, height: int, num_crops: int) -> tuple[int, int]:
     """The grid (rows, columns) of crops for an image of this size. Raises as fit_within_crops."""
     fitted_width, fitted_height = fit_within_crops(width, height, num_crops)
     return math.ceil(fitted_height / CROP_SIZE), math.ceil(fitted_width / CROP_SIZE)
+
+
+def grid_without_resizing(width: int, height: int, num_crops: int) -> tuple[int, int]:
+    """The grid (rows, columns) of crops that hold an image as it is; ValueError if too large."""
+    if width < 1 or height < 1:
+        raise ValueError(f"The image is {width} x {height} pixels; both sides must be at least 1.")
+    rows, columns = math.ceil(height / CROP_SIZE), math.ceil(width / CROP_SIZE)
+    if rows * columns > num_crops:
+        raise ValueError(
+            f"The image is {width} x {height} pixels, {rows} x {columns} crops, and num_crops is "
+            f"{num_crops}; without do_resize it must fit. Raise num_crops or leave do_resize on."
+        )
+    return rows, columns

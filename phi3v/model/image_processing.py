@@ -1,4 +1,4 @@
-"""From PIL images to 336 x 336 crops, bit for bit as the published preprocessing makes them.
+"""From images to 336 x 336 crops, bit for bit as the published preprocessing makes them.
 
 Knows pixels; knows nothing of token ids or the model. Legend: N images, K = num_crops,
 H and W height and width of the resized and padded image, both multiples of 336.
@@ -10,16 +10,40 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers import AutoImageProcessor, BatchFeature
+from transformers.image_processing_backends import PilBackend
+from transformers.image_utils import (
+    OPENAI_CLIP_MEAN,
+    OPENAI_CLIP_STD,
+    ImageInput,
+    validate_preprocess_arguments,
+)
 
 from .configuration import Phi3VConfig
-from .crops import CROP_SIZE, fit_within_crops
+from .crops import CROP_SIZE, fit_within_crops, grid_without_resizing
+from .image_inputs import fetch_images, flatten_images, to_rgb
+from .keywords import Phi3VImageProcessorKwargs
 
 WHITE = (255, 255, 255)
 
+# Keywords of transformers' image processors that cannot be obeyed, with the values that ask for
+# what is done anyway.
+FIXED_KEYWORDS: dict[str, tuple[Any, ...]] = {
+    "size": (None,),  # num_crops says how large an image becomes
+    "default_to_square": (None, True),
+    "do_center_crop": (None, False),
+    "crop_size": (None,),
+    "do_pad": (None, True),
+    "pad_size": (None,),
+    "data_format": (None, "channels_first"),
+    "disable_grouping": (None, True),
+    "image_seq_length": (None,),
+}
 
-def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
+
+def resize_and_pad(
+    image: Image.Image, num_crops: int, resample: int = Image.Resampling.BILINEAR
+) -> Image.Image:
     """Scale an RGB image to its crop grid and centre it on white; both sides are multiples of 336.
 
     A tall image is resized transposed, as the published code does it: PIL resizes one axis after
@@ -30,22 +54,29 @@ def resize_and_pad(image: Image.Image, num_crops: int) -> Image.Image:
     if is_tall:
         image = image.transpose(Image.Transpose.TRANSPOSE)
         fitted_width, fitted_height = fitted_height, fitted_width
-    resized = image.resize((fitted_width, fitted_height), Image.Resampling.BILINEAR)
-    padded_height = math.ceil(fitted_height / CROP_SIZE) * CROP_SIZE
-    padded = Image.new("RGB", (fitted_width, padded_height), WHITE)
-    padded.paste(resized, (0, (padded_height - fitted_height) // 2))
+    padded = pad(image.resize((fitted_width, fitted_height), Image.Resampling(resample)))
     return padded.transpose(Image.Transpose.TRANSPOSE) if is_tall else padded
 
 
-def normalize(image: Image.Image, mean: list[float], std: list[float]) -> torch.Tensor:
-    """An RGB image as float32 (3, H, W), each value v of 0..255 become (v / 255 - mean) / std.
+def pad(image: Image.Image) -> Image.Image:
+    """Centre an RGB image on white, whose sides are the next multiples of 336."""
+    width, height = (math.ceil(side / CROP_SIZE) * CROP_SIZE for side in image.size)
+    padded = Image.new("RGB", (width, height), WHITE)
+    padded.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return padded
+
+
+def normalize(
+    image: Image.Image, divisor: float, mean: tuple[float, ...], std: tuple[float, ...]
+) -> torch.Tensor:
+    """An RGB image as float32 (3, H, W), each value v of 0..255 become (v / divisor - mean) / std.
 
     Channel by channel and in place: bit for bit the same as over the whole image, without the
     passes that copy it or pick every third byte of it.
     """
     planes = torch.empty(3, image.height, image.width)
     for plane, channel, centre, spread in zip(planes, image.split(), mean, std, strict=True):
-        plane.copy_(torch.from_numpy(np.array(channel))).div_(255).sub_(centre).div_(spread)
+        plane.copy_(torch.from_numpy(np.array(channel))).div_(divisor).sub_(centre).div_(spread)
     return planes
 
 
@@ -63,8 +94,8 @@ def cut_crops(pixels: torch.Tensor, crops: torch.Tensor) -> None:
     crops[1:].view(rows, columns, channels, CROP_SIZE, CROP_SIZE).copy_(grid.permute(1, 3, 0, 2, 4))
 
 
-class Phi3VImageProcessor(BaseImageProcessor):
-    """Turns PIL images into `pixel_values` and `image_sizes`.
+class Phi3VImageProcessor(PilBackend):
+    """Turns images into `pixel_values` and `image_sizes`.
 
     num_crops is the most sub-crops an image may be cut into. auto_num_crops is what a caller who
     leaves the choice open should use: for one image, and for several (16 and 4, says the model
@@ -72,29 +103,33 @@ class Phi3VImageProcessor(BaseImageProcessor):
     preprocessor_config.json. auto_least_scale is the scale, relative to an image's own pixels, that
     such a choice need not exceed; with None, as published, small images are enlarged to fill it.
     Images whose longer side has up to auto_least_side pixels are not made smaller by it.
+    The other settings are transformers'.
     """
 
+    valid_kwargs = Phi3VImageProcessorKwargs
     model_input_names = ["pixel_values", "image_sizes"]
+
+    num_crops = 16
+    do_convert_rgb = True
+    do_resize = True
+    resample = Image.Resampling.BILINEAR
+    do_rescale = True
+    do_normalize = True
+    image_mean = tuple(OPENAI_CLIP_MEAN)
+    image_std = tuple(OPENAI_CLIP_STD)
+    return_tensors = "pt"
 
     def __init__(
         self,
-        num_crops: int = 16,
-        image_mean: tuple[float, ...] = tuple(OPENAI_CLIP_MEAN),
-        image_std: tuple[float, ...] = tuple(OPENAI_CLIP_STD),
         auto_num_crops: tuple[int, int] = (16, 4),
         auto_least_scale: float | None = None,
         auto_least_side: int = 0,
-        do_convert_rgb: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_crops = num_crops
-        self.image_mean = list(image_mean)
-        self.image_std = list(image_std)
         self.auto_num_crops = list(auto_num_crops)
         self.auto_least_scale = auto_least_scale
         self.auto_least_side = auto_least_side
-        self.do_convert_rgb = do_convert_rgb
 
     def is_enough(self, sizes: list[tuple[int, int]], num_crops: int) -> bool:
         """Whether these sizes (width, height) are shown at auto_least_scale and auto_least_side."""
@@ -109,34 +144,91 @@ class Phi3VImageProcessor(BaseImageProcessor):
             for longer, size in zip(fitted, sizes, strict=True)
         )
 
-    def preprocess(
-        self,
-        images: Image.Image | list[Image.Image],
-        num_crops: int | None = None,
-        return_tensors: str | None = "pt",
-        **kwargs: Any,
-    ) -> BatchFeature:
-        """Prepare one image or a list of them.
+    def preprocess(self, images: ImageInput, *args: Any, **kwargs: Any) -> BatchFeature:
+        """Prepare one image, a list of images or a list of lists of them.
+
+        An image is PIL's, an array or tensor with channels first or last, or names a file or an
+        address. Arrays hold 0..255, or, with do_rescale=False, 0..1. Transparency is dropped, as
+        published. Without do_resize an image keeps its pixels.
 
         Returns `pixel_values`, float32 (N, num_crops + 1, 3, 336, 336): global crop, sub-crops,
-        zeros; and `image_sizes`, int64 (N, 2): the padded [H, W]. Raises ValueError for an image
-        that is no PIL image, is empty, or is more elongated than 336 * num_crops.
+        zeros; and `image_sizes`, int64 (N, 2): the padded [H, W]. Raises ValueError for what is no
+        image, for an image that is empty, more elongated than 336 * num_crops or, without
+        do_resize, larger than num_crops crops, and for a keyword that asks for anything else.
         """
-        num_crops = self.num_crops if num_crops is None else num_crops
-        images = [images] if isinstance(images, Image.Image) else list(images)
-        for image in images:
-            if not isinstance(image, Image.Image):
-                raise ValueError(f"An image is a {type(image).__name__}; give PIL images.")
-        pixel_values = torch.empty(len(images), num_crops + 1, 3, CROP_SIZE, CROP_SIZE)
-        image_sizes = torch.empty(len(images), 2, dtype=torch.int64)
-        for crops, size, image in zip(pixel_values, image_sizes, images, strict=True):
-            padded = resize_and_pad(image.convert("RGB"), num_crops)
+        return super().preprocess(images, *args, **kwargs)
+
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Open what names a file or an address, in any nesting; see `image_inputs.fetch_images`."""
+        return fetch_images(image_url_or_urls)
+
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+        for name, accepted in FIXED_KEYWORDS.items():
+            if kwargs.get(name) not in accepted:
+                raise ValueError(
+                    f"{name}={kwargs[name]!r} is not supported: images are scaled to fill at most "
+                    "num_crops crops, padded with white and returned with channels first."
+                )
+        names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+        validate_preprocess_arguments(**{name: kwargs[name] for name in names})
+        if kwargs["do_rescale"] and not kwargs["rescale_factor"]:
+            raise ValueError("rescale_factor is 0; every image would be black.")
+
+    def _preprocess_image_like_inputs(
+        self, images: ImageInput, *args: Any, **kwargs: Any
+    ) -> BatchFeature:
+        listed = flatten_images(self.fetch_images(images))
+        num_crops = self.num_crops if kwargs["num_crops"] is None else kwargs["num_crops"]
+        mean: tuple[float, ...] = (0.0,) * 3
+        std: tuple[float, ...] = (1.0,) * 3
+        if kwargs["do_normalize"]:
+            mean = per_channel(kwargs["image_mean"], "image_mean")
+            std = per_channel(kwargs["image_std"], "image_std")
+        pixel_values = torch.empty(len(listed), num_crops + 1, 3, CROP_SIZE, CROP_SIZE)
+        image_sizes = torch.empty(len(listed), 2, dtype=torch.int64)
+        for crops, size, image in zip(pixel_values, image_sizes, listed, strict=True):
+            rgb, is_scaled = to_rgb(
+                image,
+                kwargs["do_convert_rgb"],
+                kwargs["do_rescale"],
+                kwargs["input_data_format"],
+            )
+            if kwargs["do_resize"]:
+                padded = resize_and_pad(rgb, num_crops, kwargs["resample"])
+            else:
+                grid_without_resizing(*rgb.size, num_crops)
+                padded = pad(rgb)
+            divisor = 1 / kwargs["rescale_factor"] if kwargs["do_rescale"] else 1.0
             count = 1 + padded.height // CROP_SIZE * (padded.width // CROP_SIZE)
-            cut_crops(normalize(padded, self.image_mean, self.image_std), crops[:count])
+            cut_crops(normalize(padded, 255 if is_scaled else divisor, mean, std), crops[:count])
             crops[count:] = 0
             size[:] = torch.tensor([padded.height, padded.width])
-        data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
-        return BatchFeature(data, tensor_type=return_tensors)
+        return pack(pixel_values, image_sizes, kwargs["device"], kwargs["return_tensors"])
+
+
+def per_channel(value: float | tuple[float, ...], name: str) -> tuple[float, ...]:
+    """One number for each of red, green and blue; ValueError for another count of them."""
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * 3
+    if len(values) != 3:
+        raise ValueError(f"{name} has {len(values)} numbers; give one, or one for each of RGB.")
+    return values
+
+
+def pack(
+    pixel_values: torch.Tensor,
+    image_sizes: torch.Tensor,
+    device: str | torch.device | None,
+    return_tensors: str | None,
+) -> BatchFeature:
+    """Tensors of the asked kind, on the device; without a kind, lists of arrays and of sizes."""
+    if return_tensors is None:
+        return BatchFeature(
+            {"pixel_values": list(pixel_values.numpy()), "image_sizes": image_sizes.tolist()}
+        )
+    if device is not None:
+        pixel_values, image_sizes = pixel_values.to(device), image_sizes.to(device)
+    data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
+    return BatchFeature(data, tensor_type=return_tensors)
 
 
 AutoImageProcessor.register(

@@ -32,7 +32,7 @@ class RegisteringFinder(MetaPathFinder):
 
 def register() -> None:
     """Import the modules that register their classes, unless they are being imported already."""
-    for name in ("modeling", "processing"):
+    for name in ("modeling", "image_processing", "processing"):
         importlib.import_module(f"phi3v.model.{name}")
 
 

@@ -61,9 +61,9 @@ def test_num_crops_below_one_is_refused():
         Phi3VImageProcessor()(Image.new("RGB", (5, 5)), num_crops=0)
 
 
-def test_an_input_that_is_no_pil_image_is_refused_with_its_type():
-    with pytest.raises(ValueError, match="ndarray"):
-        Phi3VImageProcessor()([np.zeros((4, 4, 3))])
+def test_an_input_that_is_no_image_is_refused_with_its_type():
+    with pytest.raises(ValueError, match="An image is a int"):
+        Phi3VImageProcessor()([7])
 
 
 def test_at_one_crop_the_global_crop_is_the_sub_crop():
