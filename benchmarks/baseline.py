@@ -15,8 +15,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from phi3v import Engine, Turn
 from phi3v.conversation.prompt import render_prompt
 from phi3v.model.crops import CROP_SIZE
+from phi3v.model.image_embedding import merge_patches
 from phi3v.model.image_processing import Phi3VImageProcessor, resize_and_pad
-from phi3v.model.modeling import merge_patches
 
 
 class Clock:

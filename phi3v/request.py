@@ -80,7 +80,8 @@ class Request:
     num_crops is the most 336 x 336 crops an image is cut into; None lets the engine choose. With
     is_continued the last turn is an answer that was cut, and is continued by up to max_new_tokens
     tokens. wants_probabilities asks for a probability per token; ends_loops ends an answer that
-    repeats itself (see phi3v.conversation.repetition).
+    repeats itself (see phi3v.conversation.repetition). model and adapter choose among those that
+    the engine has, by name: None takes the first, and adapter "" none.
     """
 
     turns: tuple[Turn, ...]
@@ -89,6 +90,8 @@ class Request:
     is_continued: bool = False
     wants_probabilities: bool = False
     ends_loops: bool = True
+    model: str | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Statistics:
     finish_reason is "end" (a stop token), "length" (cut at max_new_tokens), "loop" (it repeated
     itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the time in the
     queue. peak_memory is the most bytes allocated on the GPU, weights included; None on other
-    devices.
+    devices. model is the chosen one's name where several are offered, adapter the one in effect.
     """
 
     prompt_tokens: int
@@ -112,6 +115,8 @@ class Statistics:
     reused_tokens: int = 0
     prompt_time: float = 0.0
     peak_memory: int | None = None
+    model: str = ""
+    adapter: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ def test_requirements_txt_and_pyproject_say_the_same() -> None:
     ("extra", "name"),
     [
         ("quantize", "requirements-cuda.txt"),
+        ("adapters", "requirements-adapters.txt"),
         ("mcp", "requirements-mcp.txt"),
         ("train", "requirements-training.txt"),
         ("dev", "requirements-dev.txt"),
     ],
 )
 def test_an_extra_and_its_file_say_the_same(extra: str, name: str) -> None:
-    listed = set(PROJECT["optional-dependencies"][extra]) - {"phi3v[mcp]"}
+    listed = set(PROJECT["optional-dependencies"][extra]) - {"phi3v[adapters]", "phi3v[mcp]"}
     assert listed == read_requirements(name)
 
 

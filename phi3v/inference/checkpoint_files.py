@@ -26,7 +26,7 @@ FINGERPRINT_BYTES = 2**20
 
 def find_checkpoint(name: str) -> Path:
     """Return a checkpoint's folder, after downloading a hub id's files that are not cached."""
-    return find_folder(name) or download_checkpoint(name)
+    return find_folder(name) or find_files(name, FILES)
 
 
 def find_folder(name: str) -> Path | None:
@@ -64,15 +64,15 @@ def find_revision(folder: Path) -> str:
     return digest.hexdigest()[:40]
 
 
-def download_checkpoint(hub_id: str) -> Path:
+def find_files(hub_id: str, patterns: list[str]) -> Path:
     """Download a hub id's missing files, if the disk has room, and return the cached folder."""
     try:
-        files = snapshot_download(hub_id, allow_patterns=FILES, dry_run=True)
+        files = snapshot_download(hub_id, allow_patterns=patterns, dry_run=True)
         missing = sum(file.file_size or 0 for file in files if file.will_download)
         check_disk(hub_id, missing)
-        return Path(snapshot_download(hub_id, allow_patterns=FILES))
+        return Path(snapshot_download(hub_id, allow_patterns=patterns))
     except (httpx.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError):
-        return find_in_cache(hub_id)
+        return find_in_cache(hub_id, patterns)
     except HfHubHTTPError as error:
         raise RequestError(
             "The hub does not give {hub_id}: {error}. Check the name, and log in with "
@@ -82,10 +82,10 @@ def download_checkpoint(hub_id: str) -> Path:
         ) from error
 
 
-def find_in_cache(hub_id: str) -> Path:
+def find_in_cache(hub_id: str, patterns: list[str] = FILES) -> Path:
     """Return the cached folder of a hub id. Raises RequestError if it is not cached."""
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=FILES, local_files_only=True))
+        return Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise RequestError(
             "{hub_id} is not in the cache and the hub cannot be reached. Connect once to "

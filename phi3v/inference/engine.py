@@ -19,6 +19,7 @@ from transformers import GenerationConfig, StoppingCriteriaList
 from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, GenerationError
 from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.throughput import Throughput
+from phi3v.inference.adapters import Adapters
 from phi3v.inference.cancellation import Cancelled, cancel_between_layers
 from phi3v.inference.checkpoint_files import EMBEDDED
 from phi3v.inference.hardware import free_memory
@@ -64,7 +65,8 @@ class Engine:
 
     `reuse_bytes` is the size of the caches for vision features and KV prefixes, `replay_bytes` that
     of the keys and values of captured decode steps (0 captures none), which start after
-    `eager_answers` answers (see phi3v.model.cuda_graphs). quantize is the weights' quantization.
+    `eager_answers` answers (see phi3v.model.cuda_graphs). quantize is the weights' quantization,
+    adapters are those loaded on top of the model, of which each request chooses one or none.
     new_tokens counts all tokens decoded so far, read or not; threads are what a CPU uses for images
     and prompts: as many as torch had when the engine was made.
     """
@@ -78,11 +80,13 @@ class Engine:
         replay_bytes: int = 0,
         eager_answers: int = 0,
         quantize: str = "none",
+        adapters: Adapters | None = None,
     ) -> None:
         self.model = model.eval()
         # On ZeroGPU only the thread that loaded the model sees it on CUDA while no GPU is lent.
         self._device = model.device
         self.quantize = quantize
+        self.adapters = adapters or Adapters(model)
         self.processor = processor
         self.name = name
         self.new_tokens = 0
@@ -95,7 +99,7 @@ class Engine:
         if replay_bytes:
             steps = CapturedSteps(model.model, replay_bytes, free, eager_answers)
         self.prefix_cache = PrefixCache(model, processor, reuse_bytes - vision_bytes, steps)
-        self._queue: RequestQueue[Answer] = RequestQueue()
+        self._queue: RequestQueue[Answer | None] = RequestQueue()
         self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()
         # Requests that arrive together open their images in turns, or those would fill the memory.
@@ -171,12 +175,17 @@ class Engine:
         self.vision_cache.clear()
         self.prefix_cache.clear()
 
+    def close(self) -> None:
+        """End the generating thread once it has answered all, so that the model can be freed."""
+        self._queue.put(None)
+
     def _open(self, request: Request, stop: threading.Event) -> Answer:
         requested_at = time.perf_counter()
+        adapter = self.adapters.check(request.adapter)
         with self._opening:
             prompt = build_prompt(request, self.processor, self.context_length)
         sources = [image for turn in request.turns for image in turn.images]
-        prepare = partial(self.vision_cache.prepare, num_crops=prompt.num_crops)
+        prepare = partial(self.vision_cache.prepare, num_crops=prompt.num_crops, adapter=adapter)
         images = RequestImages(sources, prompt.images, prepare)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
         ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
@@ -202,6 +211,7 @@ class Engine:
             requested_at,
             request.ends_loops,
             TokenProbabilities() if request.wants_probabilities else None,
+            adapter,
         )
 
     def _enqueue(self, answer: Answer) -> None:
@@ -230,6 +240,8 @@ class Engine:
     def _generate_forever(self) -> None:
         while True:
             answer = self._queue.get()
+            if answer is None:
+                return
             shortage = ""
             try:
                 self._generate(answer)
@@ -251,6 +263,7 @@ class Engine:
         answer.started_at = time.perf_counter()
         torch.set_num_threads(self.threads)  # for images and prompt; see _count_token
         images = self._take_images(answer)
+        self._choose_adapter(answer.adapter)
         if answer.config.do_sample:
             torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
         if self.model.device.index is not None and self.model.device.type == "cuda":
@@ -258,7 +271,8 @@ class Engine:
         reset_peak(self.model.device)
         with torch.inference_mode(), cancel_between_layers(self.model, answer.raise_if_cancelled):
             features = self.vision_cache.encode(images, partial(answer.begin, "encoding"))
-            key = self.prefix_cache.make_key(answer.input_ids, images)
+            number = self.adapters.number(answer.adapter)
+            key = self.prefix_cache.make_key(answer.input_ids, images, number)
             del images  # their crops are not needed during decoding
             answer.begin("prefill")
             cache = self.prefix_cache.find(key)
@@ -277,6 +291,11 @@ class Engine:
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.prefix_cache.store(np.concatenate([key, new_ids]), cache)
         answer.peak_memory = read_peak(self.model.device)
+
+    def _choose_adapter(self, name: str) -> None:
+        self.adapters.choose(name)
+        if self.prefix_cache.captured_steps is not None:
+            self.prefix_cache.captured_steps.adapter = name
 
     def _take_images(self, answer: Answer) -> tuple[PreparedImage, ...]:
         """Return the answer's prepared images, preparing those that no other thread has."""

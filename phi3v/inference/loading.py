@@ -1,10 +1,13 @@
 """From a checkpoint's name to an engine: how memory is divided, and how it decodes."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from phi3v.inference.adapter_files import check_adapters, name_adapters
+from phi3v.inference.adapters import Adapters
 from phi3v.inference.checkpoint import load_checkpoint
 from phi3v.inference.checkpoint_files import EMBEDDED
 from phi3v.inference.engine import DEFAULT_REUSE_BYTES, VISION_CACHE_SHARE, Engine
@@ -58,16 +61,24 @@ def load(
     quantize: str = "none",
     replay: bool = True,
     eager_answers: int = 0,
+    adapters: Sequence[str] = (),
 ) -> Engine:
     """Load an engine for a checkpoint: "embedded", a directory, or a Hugging Face hub id.
 
     reuse_bytes is the size of its caches; None is an eighth of a GPU's free memory or what a
     follow-up needs, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's
     weights smaller, on CUDA. replay=False decodes without CUDA graphs; with them, they are captured
-    after `eager_answers` answers. The other arguments and the errors are load_checkpoint's.
+    after `eager_answers` answers. adapters are PEFT adapters to choose from, each a folder, a hub
+    id, or name=folder. The other arguments and the errors are load_checkpoint's, and RequestError
+    for an adapter that does not fit.
     """
+    places = name_adapters(tuple(adapters))
+    check_adapters(places)
     model, processor = load_checkpoint(name, device, dtype, attention, quantize)
-    return build_engine(model, processor, name, reuse_bytes, quantize, replay, eager_answers)
+    loaded = Adapters(model, places)
+    return build_engine(
+        model, processor, name, reuse_bytes, quantize, replay, eager_answers, loaded
+    )
 
 
 def build_engine(
@@ -78,6 +89,7 @@ def build_engine(
     quantize: str = "none",
     replay: bool = True,
     eager_answers: int = 0,
+    adapters: Adapters | None = None,
 ) -> Engine:
     """Build an engine of a loaded model with the budgets that its device allows; see load."""
     choose_attention_kernels(model.device)
@@ -95,6 +107,7 @@ def build_engine(
         0 if reason else plan.captured_bytes,
         eager_answers,
         quantize,
+        adapters,
     )
 
 

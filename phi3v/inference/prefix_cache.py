@@ -1,8 +1,8 @@
 """LRU cache of KV prefixes by token keys, shared by an engine's requests.
 
 A prompt's key has a number for each token: its id, or in an image slot a number made of the
-image's pixels. So a prefix is found by content only, and one user's turn never surfaces in
-another's. Clearing the cache costs time only. Legend: T tokens.
+image's pixels, plus one of the adapter. So a prefix is found by content only, and one user's turn
+never surfaces in another's. Clearing the cache costs time only. Legend: T tokens.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,9 @@ from phi3v.model.cuda_graphs import CapturedCache, CapturedSteps
 from phi3v.model.decoding import GrowingCache
 
 Key = NDArray[np.int64]  # (T,)
+
+# Added to the ids of a prompt for each adapter by its number; larger than any id.
+ADAPTER_STEP = 2**32
 
 # Shorter prefixes are not worth it, unless they are half of the prompt: all prompts begin with the
 # same four tokens, and on a GPU the rest is computed as fast without them.
@@ -60,14 +63,17 @@ class PrefixCache:
             maxsize, getsizeof=lambda prefix: prefix.nbytes
         )
 
-    def make_key(self, input_ids: torch.Tensor, images: Sequence[PreparedImage]) -> Key:
+    def make_key(
+        self, input_ids: torch.Tensor, images: Sequence[PreparedImage], adapter: int = 0
+    ) -> Key:
         """Return the key of a prompt, ids (1, T): a number per token, equal for equal content.
 
         Image slots, which all have one token id, get negative numbers derived from their image's
-        pixels; `images` are in the order of their slots.
+        key; `images` are in the order of their slots. adapter is a number too, 0 without.
         """
         key = input_ids[0].cpu().numpy().astype(np.int64)
         slots = np.flatnonzero(key == self._image_token_id)
+        key += adapter * ADAPTER_STEP
         begin = 0
         for image in images:
             grid = crop_grid(*image.image.size, image.num_crops)

@@ -114,6 +114,7 @@ class Answer(StoppingCriteria):
     requested_at: float
     ends_loops: bool = True
     probabilities: TokenProbabilities | None = None
+    adapter: str = ""
     is_repeating: bool = False
     new_ids: list[int] = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
@@ -185,6 +186,7 @@ class Answer(StoppingCriteria):
             reused_tokens=self.reused_tokens,
             prompt_time=max(0.0, self.first_token_at - self.started_at),
             peak_memory=self.peak_memory,
+            adapter=self.adapter,
         )
 
     def logits_processors(self) -> dict[str, LogitsProcessorList]:

@@ -37,12 +37,13 @@ class VisionCache:
             maxsize, getsizeof=lambda features: features.nbytes
         )
 
-    def prepare(self, image: Image.Image, num_crops: int) -> PreparedImage:
+    def prepare(self, image: Image.Image, num_crops: int, adapter: str = "") -> PreparedImage:
         """Hash an RGB image and cut its crops, unless its features are cached.
 
-        May run in any thread while another request is being answered.
+        Features are cached by adapter too, which may have changed the vision tower. May run in any
+        thread while another request is being answered.
         """
-        digest = hashlib.sha256(f"{image.size} {num_crops} ".encode())
+        digest = hashlib.sha256(f"{image.size} {num_crops} {adapter}".encode())
         digest.update(image.tobytes())
         key = digest.digest()
         is_cached = key in self._features

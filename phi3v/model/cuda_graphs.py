@@ -137,6 +137,9 @@ class CapturedSteps:
     where a process may answer only once, capturing does not pay. `free_memory` returns the
     device's free bytes: where memory runs out while capturing, decoding is eager until it returns
     enough. Where capturing fails otherwise, that is logged once and decoding stays eager.
+
+    A graph keeps the weights that it was captured with, so each adapter has steps of its own, over
+    the same buffer; `adapter` is the name of the one in effect.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class CapturedSteps:
         self.is_enabled = True
         self.num_captures = 0
         self.eager_answers = eager_answers
+        self.adapter = ""
         longest = getattr(model.config, "max_position_embeddings", maxsize)
         slots = min(maxsize // self._count_bytes(1), longest)
         self.num_slots = slots // SLOT_STEP * SLOT_STEP
@@ -158,7 +162,7 @@ class CapturedSteps:
         self._free_memory = free_memory
         self._is_short = False
         self._answers = 0
-        self._steps: dict[int, CapturedStep] = {}
+        self._steps: dict[str, dict[int, CapturedStep]] = {}
 
     def begin_answer(self) -> None:
         """Count an answer."""
@@ -168,9 +172,10 @@ class CapturedSteps:
         """Return the smallest step with `length` slots or more; None if there is none."""
         if not self.is_enabled or length > self.num_slots or self._answers <= self.eager_answers:
             return None
-        if not self._steps and not self._capture_all():
+        if self.adapter not in self._steps and not self._capture_all():
             return None
-        return next(step for size, step in sorted(self._steps.items()) if size >= length)
+        steps = self._steps[self.adapter]
+        return next(step for size, step in sorted(steps.items()) if size >= length)
 
     def clear(self) -> None:
         """Drop all steps and their buffer; they are captured again when they are used."""
@@ -179,16 +184,17 @@ class CapturedSteps:
 
     def _capture_all(self) -> bool:
         """Capture all sizes, the largest first; return False where that fails."""
-        needed = self._count_bytes(self.num_slots)
+        needed = 0 if self.buffer else self._count_bytes(self.num_slots)
         free = self._free_memory() if self._is_short and self._free_memory else needed * 2
         if free < needed * (1 + RETRY_MARGIN):
             return False
         try:
-            self.buffer = SlotBuffer(self.model, self.num_slots)
+            self.buffer = self.buffer or SlotBuffer(self.model, self.num_slots)
             is_capturing = can_capture(self.buffer.position.device)
             pool = torch.cuda.graph_pool_handle() if is_capturing else None
+            steps = {}
             for size in reversed(self.sizes):
-                self._steps[size] = CapturedStep(self.buffer, size, pool)
+                steps[size] = CapturedStep(self.buffer, size, pool)
                 self.num_captures += 1
         except torch.OutOfMemoryError as error:
             self.clear()
@@ -200,6 +206,7 @@ class CapturedSteps:
             self.is_enabled = False
             logger.warning("Decode steps cannot be captured (%s); they run eagerly.", error)
             return False
+        self._steps[self.adapter] = steps
         self._is_short = False
         return True
 

@@ -9,7 +9,7 @@ from support.golden import GOLDEN, golden_image, golden_json, published_folder
 from transformers import AutoModelForCausalLM
 
 from phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor
-from phi3v.model.modeling import Phi3VImageEmbedding, merge_patches
+from phi3v.model.image_embedding import Phi3VImageEmbedding, merge_patches
 
 MODEL_CASES = golden_json("model_cases.json")
 CASES = MODEL_CASES["cases"]

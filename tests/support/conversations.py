@@ -27,12 +27,13 @@ def build_precise_model(processor: Phi3VProcessor) -> Phi3VForCausalLM:
     return build_random_model(processor, seed=1, initializer_range=0.3, **settings).double()
 
 
-def answer(engine, turns, count=12, stop_after=None):
+def answer(engine, turns, count=12, stop_after=None, adapter=None):
     """Return text and statistics of an answer, stopped once it has `stop_after` tokens."""
     stop = threading.Event()
     text, statistics = "", None
     before = engine.new_tokens
-    for chunk in engine.stream(Request(tuple(turns), Sampling(max_new_tokens=count)), stop):
+    request = Request(tuple(turns), Sampling(max_new_tokens=count), adapter=adapter)
+    for chunk in engine.stream(request, stop):
         if stop_after is not None and engine.new_tokens - before >= stop_after:
             stop.set()
         text, statistics = text + chunk.text, chunk.statistics

@@ -1,7 +1,7 @@
 """Small models of random weights, and a processor for them."""
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import Phi3ForCausalLM, PreTrainedTokenizerFast
 
 from phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
 from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
@@ -29,7 +29,12 @@ def build_random_model(processor: Phi3VProcessor, seed: int, **settings) -> Phi3
         vision_config=vision,
         **settings,
     )
-    return Phi3VForCausalLM(config).eval()
+    # The seeds of tests were chosen for a head that is drawn before the model.
+    head = Phi3ForCausalLM(config).lm_head
+    model = Phi3VForCausalLM(config).eval()
+    if not config.tie_word_embeddings:
+        model.lm_head = head
+    return model
 
 
 class WrappedModel:
