@@ -5,11 +5,16 @@ Knows turns, sampling and the figures of an answer; must not import torch or gra
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from PIL import Image
 
 from phi3v.translatable import Text
+
+# What torch.manual_seed takes, without the negative ones that stand for others.
+MAX_SEED: Final = 2**64 - 1
+# Below it, logits divided by the temperature may overflow, and no probabilities are left.
+MIN_TEMPERATURE: Final = 0.01
 
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
@@ -47,8 +52,8 @@ class Turn:
 class Sampling:
     """Sampling parameters; a temperature of 0 is greedy decoding and ignores top_p and seed.
 
-    Raises RequestError for values outside their range: max_new_tokens from 1, temperature 0 to 2,
-    top_p above 0 and up to 1.
+    Raises RequestError for values outside their range: max_new_tokens from 1, temperature 0 or
+    MIN_TEMPERATURE to 2, top_p above 0 and up to 1, seed 0 to MAX_SEED or None.
     """
 
     max_new_tokens: int = 512
@@ -67,10 +72,27 @@ class Sampling:
                 "temperature is {found}; choose 0 (greedy) to 2 (very random).",
                 found=self.temperature,
             )
+        if 0.0 < self.temperature < MIN_TEMPERATURE:
+            raise RequestError(
+                "temperature is {found}; choose 0 (greedy), or {least} to 2 (very random).",
+                found=self.temperature,
+                least=MIN_TEMPERATURE,
+            )
         if not 0.0 < self.top_p <= 1.0:
             raise RequestError(
                 "top_p is {found}; choose a value above 0 and up to 1.", found=self.top_p
             )
+        if self.seed is not None and not is_seed(self.seed):
+            raise RequestError(
+                "seed is {found}; choose a whole number from 0 to {most}.",
+                found=self.seed,
+                most=MAX_SEED,
+            )
+
+
+def is_seed(seed: float) -> bool:
+    """True for a whole number that a random generator takes."""
+    return 0 <= seed <= MAX_SEED and seed == int(seed)
 
 
 @dataclass(frozen=True)

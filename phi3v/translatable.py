@@ -3,6 +3,8 @@
 Must not know other languages: the page has the catalogs.
 """
 
+from collections.abc import Sequence
+
 
 class Text(str):
     """A str, formatted from a template and values, that keeps both for translation.
@@ -18,3 +20,10 @@ class Text(str):
         text = super().__new__(cls, template.format(**values) if values else template)
         text.template, text.values = template, values
         return text
+
+
+def join_texts(texts: Sequence[str], between: str) -> Text:
+    """Return several texts as one that can still be translated part by part."""
+    names = [f"text{number}" for number in range(len(texts))]
+    template = between.join(f"{{{name}}}" for name in names)
+    return Text(template, **dict(zip(names, texts, strict=True)))

@@ -9,8 +9,9 @@ only; must not know tokens or the model.
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from phi3v.conversation.counted_repetition import Repetition, find_counted_repetition
 
 # Characters searched at the end of an answer: four times the longest unit that is detected.
 WINDOW: Final = 4800
@@ -26,6 +27,8 @@ SHORT_CHARACTERS: Final = 200
 LINE_REPEATS: Final = 12
 LINE_CHARACTERS: Final = 150
 LINE_WORD: Final = 5
+# Equal cells of a table without lines, or whose lines are broken anywhere: more than a page has.
+TABLE_CELLS: Final = 600
 # Nothing that people write has so many equal letters or digits in a row.
 SAME_CHARACTERS: Final = 100
 # Units without letters and digits: rules, dot leaders, empty boxes and blanks to fill in genuinely
@@ -49,24 +52,19 @@ UNIT_REPEATS: Final = 6
 UNIT_CHARACTERS: Final = 20
 
 WHITESPACE: Final = re.compile(r"\s+")
+WIDE_BLANK: Final = re.compile(r"[^\S\n]{2}|[^\S\n ]")
+CELL: Final = re.compile(r"[^\s|,;]+")
+BLANKS: Final = re.compile(r"[^\S\n]+")
 WORD: Final = re.compile(r"[^\W\d_]{2,}")
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """A unit that a text repeats up to its end; start is the index where that begins."""
-
-    unit: str
-    repeats: int
-    start: int
 
 
 def find_loop(text: str, is_cut: bool = False) -> Repetition | None:
     """Return the endless repetition with which a text ends; None if it ends otherwise.
 
     Repeats as short as those that images really have do not count. is_cut says that the text was
-    cut at its token limit. Runs of whitespace count as equal whatever their length. Takes about
-    3 ms: three or four passes over the last 4,800 characters.
+    cut at its token limit. Runs of whitespace count as equal whatever their length; but line ends
+    are not blanks where equal cells may be a table's. Takes about 4 ms: four or five passes over
+    the last 4,800 characters.
     """
     exact = find_exact_repetition(text, is_cut)
     if exact is None and is_cut:
@@ -74,21 +72,42 @@ def find_loop(text: str, is_cut: bool = False) -> Repetition | None:
         exact = find_exact_repetition(text.rstrip(), is_cut)
     if exact is not None:
         return exact
+    return find_spaced_repetition(text, is_cut) or find_counted_repetition(text, is_cut)
+
+
+def find_spaced_repetition(text: str, is_cut: bool) -> Repetition | None:
+    """Return the repetition of units with which a text ends, but for their whitespace."""
     offset = max(0, len(text) - WINDOW)
-    for begin, is_line in ((offset, False), (max(offset, text.rfind("\n") + 1), True)):
-        collapsed, positions = collapse_whitespace(text[begin:])
-        found = find_exact_repetition(collapsed, is_cut, is_line)
+    line = max(offset, text.rfind("\n") + 1)
+    for begin, blanks, is_line in (
+        (offset, BLANKS, False),
+        (offset, WHITESPACE, False),
+        (line, BLANKS, True),
+    ):
+        if blanks is WHITESPACE and line == offset:
+            continue  # it has one line
+        if blanks is BLANKS and not is_line and WIDE_BLANK.search(text, begin) is None:
+            continue  # it was searched
+        collapsed, positions = collapse_whitespace(text[begin:], blanks)
+        cells = TABLE_CELLS if blanks is WHITESPACE else 0
+        found = find_exact_repetition(collapsed, is_cut, is_line, cells)
         if found is not None:
             start, end = (begin + positions[found.start + at] for at in (0, len(found.unit)))
             return Repetition(text[start:end], found.repeats, start)
     return None
 
 
-def find_exact_repetition(text: str, is_cut: bool, is_line: bool = False) -> Repetition | None:
-    """Return the repetition of exactly equal units with which a text, or one line, ends."""
+def find_exact_repetition(
+    text: str, is_cut: bool, is_line: bool = False, cells: int = 0
+) -> Repetition | None:
+    """Return the repetition of exactly equal units with which a text, or one line, ends.
+
+    Units that may be cells of a table are required to have `cells` repeats at least.
+    """
     for period, length in find_periods(text[-WINDOW:]):
         unit = rotate_to_boundary(text[-period:])
-        if length // period >= required_repeats(unit, is_cut, is_line):
+        needed = required_repeats(unit, is_cut, is_line)
+        if length // period >= (max(needed, cells) if is_short(unit) else needed):
             start = len(text) - length
             while start > 0 and text[start - 1] == text[start - 1 + period]:
                 start -= 1
@@ -96,11 +115,17 @@ def find_exact_repetition(text: str, is_cut: bool, is_line: bool = False) -> Rep
     return None
 
 
-def collapse_whitespace(text: str) -> tuple[str, list[int]]:
-    """Replace runs of whitespace by one space; return the text and its characters' old indices."""
+def is_short(unit: str) -> bool:
+    """True for a unit as cells of tables have it: no long word, no phrase."""
+    words = {word.lower() for word in WORD.findall(unit)}
+    return len(words) < PHRASE_WORDS and max(map(len, words), default=0) < LINE_WORD
+
+
+def collapse_whitespace(text: str, blanks: re.Pattern[str]) -> tuple[str, list[int]]:
+    """Replace runs of blanks by one space; return the text and its characters' old indices."""
     collapsed, at = "", 0
     positions: list[int] = []
-    for blank in WHITESPACE.finditer(text):
+    for blank in blanks.finditer(text):
         collapsed += text[at : blank.start()] + " "
         positions += range(at, blank.start() + 1)
         at = blank.end()
@@ -165,14 +190,15 @@ def rotate_to_boundary(unit: str) -> str:
 
 def required_repeats(unit: str, is_cut: bool, is_line: bool = False) -> int:
     """Return the repeats, in the text or one line, from which a unit is endless repetition."""
-    if not any(character.isalnum() for character in unit):
+    is_row = "\n" in unit and len(CELL.findall(unit)) > 2
+    if not any(character.isalnum() for character in unit) and not is_row:
         return math.ceil((CUT_SYMBOL_CHARACTERS if is_cut else SYMBOL_CHARACTERS) / len(unit))
     if len(unit) == 1:
         return SAME_CHARACTERS
     words = {word.lower() for word in WORD.findall(unit)}
     if len(words) < PHRASE_WORDS:
         repeats, characters = SHORT_REPEATS, SHORT_CHARACTERS
-        if is_cut:
+        if is_cut and not (is_row and is_short(unit)):
             repeats, characters = CUT_SHORT_REPEATS, CUT_SHORT_CHARACTERS
         elif is_line and max(map(len, words), default=0) >= LINE_WORD:
             repeats, characters = LINE_REPEATS, LINE_CHARACTERS

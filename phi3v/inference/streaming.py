@@ -30,8 +30,10 @@ from phi3v.request import FinishReason, Phase, Statistics, Token
 
 # Tokens between two searches for repetition.
 REPETITION_INTERVAL = 16
-# The text is searched, which takes some 2 ms, only if this many last tokens occurred before.
+# The text is searched, which takes some 4 ms, only if this many last tokens occurred before; or,
+# because lists that count have new numbers in each line, once in COUNTED_INTERVAL tokens.
 REPETITION_TAIL = 8
+COUNTED_INTERVAL = 128
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ class Answer(StoppingCriteria):
         if self.ends_loops and (is_cut or self.new_tokens % REPETITION_INTERVAL == 0):
             # the last WINDOW tokens have at least WINDOW characters
             ids = self.new_ids[-WINDOW:]
-            if is_cut or repeats_tail(ids):
+            is_due = is_cut or self.new_tokens % COUNTED_INTERVAL == 0
+            if is_due or repeats_tail(ids):
                 text = self.streamer.detokenizer.decode(ids)
                 self.is_repeating = find_loop(text, is_cut) is not None
 

@@ -5,7 +5,7 @@ Knows how events are queued and what components return; knows no particular tab.
 
 from typing import Any
 
-from phi3v.request import Sampling
+from phi3v.request import Sampling, is_seed
 from phi3v.settings import Settings
 
 # Requests in the engine's own queue, which reports everyone's position; it serves all tabs, users
@@ -45,6 +45,6 @@ def choose_sampling(
     An empty or negative seed means a new random one each time. Raises RequestError for values out
     of range.
     """
-    fixed_seed = None if seed is None or seed < 0 else int(seed)
+    fixed_seed = None if seed is None or seed < 0 else int(seed) if is_seed(seed) else seed
     sampling = Sampling(int(max_new_tokens), float(temperature), float(top_p), fixed_seed)
     return sampling, choose_crops(num_crops)

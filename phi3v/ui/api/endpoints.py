@@ -28,7 +28,7 @@ from phi3v.ui.answering import Stream, follow_answer, write_answer
 from phi3v.ui.api.mcp_tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.api.turns import read_turns
 from phi3v.ui.chat.estimating import describe_estimates, find_engine
-from phi3v.ui.notices import refusal
+from phi3v.ui.notices import refusal, warn
 from phi3v.ui.wiring import engine_queue
 
 Answering = Callable[..., Generator[str, None, None]]
@@ -179,7 +179,10 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
                 if step.finish_reason is None:
                     yield clean_answer(step.text, is_whole=False)
                 else:
-                    yield format_answer(step.text, output_format).text
+                    formatted = format_answer(step.text, output_format)
+                    if formatted.problem:
+                        warn(formatted.problem)
+                    yield formatted.text
 
     ocr.__doc__ = f"""Read the text printed in pictures, without comments around it.
 
@@ -192,7 +195,8 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
 
     Returns:
         the text so far, growing until it is complete, and then converted to the format; an answer
-        that does not fit the format is returned as it is, and empty if the model read no text
+        that does not fit the format is returned as it is, and empty if the model read no text;
+        what does not fit, such as rows of another length, is told in the status's log
     """
     return ocr
 

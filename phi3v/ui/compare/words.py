@@ -1,9 +1,7 @@
 """English texts of the comparison, and the description of a Difference. Translated when shown."""
 
-from collections.abc import Sequence
-
 from phi3v.comparison.difference import Difference, Region
-from phi3v.translatable import Text
+from phi3v.translatable import Text, join_texts
 
 FIRST = "Left picture"
 SECOND = "Right picture"
@@ -61,17 +59,10 @@ def describe_difference(difference: Difference, first: str, second: str) -> Text
         named = [name_place(region, width, height) for region in regions[:MAX_PLACES_NAMED]]
         if len(regions) > len(named):
             named.append(Text(FURTHER_PLACES, count=len(regions) - len(named)))
-        parts.append(Text(WHERE, places=join(named, ", ")))
+        parts.append(Text(WHERE, places=join_texts(named, ", ")))
     if difference.verdict != "identical":
         parts.append(Text(SIMILARITY, similarity=difference.similarity))
-    return join(parts, " ")
-
-
-def join(texts: Sequence[Text], between: str) -> Text:
-    """Return several texts as one that can still be translated part by part."""
-    names = [f"text{number}" for number in range(len(texts))]
-    template = between.join(f"{{{name}}}" for name in names)
-    return Text(template, **dict(zip(names, texts, strict=True)))
+    return join_texts(parts, " ")
 
 
 def name_place(region: Region, width: int, height: int) -> Text:

@@ -1,13 +1,13 @@
 """Updates of the components that show the chosen page's result."""
 
-import json
 from typing import Any
 
 import gradio as gr
 
-from phi3v.results.formats import OutputFormat
+from phi3v.results.formats import Formatted
+from phi3v.results.records import show_numbers
 from phi3v.ui.ocr.reading import Reading
-from phi3v.ui.ocr.results import mark_words, note_result, read_table, save_result
+from phi3v.ui.ocr.results import mark_words, note_result, pad_table, save_result
 
 
 def show_result(
@@ -18,12 +18,11 @@ def show_result(
         return show_nothing()
     result = reading.results[index]
     formatted = result.formatted()
-    has_format = not formatted.problem
     file = save_result(reading, index, cache)
     marked, line = mark_words(result, threshold)
     return (
         note_result(result),
-        *render(formatted.text, formatted.output_format if has_format else "text"),
+        *render(formatted),
         formatted.text,
         line,
         marked,
@@ -35,20 +34,28 @@ def show_result(
 def show_nothing() -> tuple[Any, ...]:
     """Return the values of view.shown while no page is chosen."""
     nothing = gr.DownloadButton(value=None, interactive=False)
-    return "", *render("", "text"), "", "", None, nothing, disable_button()
+    return "", *render(Formatted("", "text")), "", "", None, nothing, disable_button()
 
 
-def render(text: str, output_format: OutputFormat) -> tuple[Any, ...]:
-    """Return updates for text, Markdown, JSON and table; only the format's own is visible."""
+def render(formatted: Formatted) -> tuple[Any, ...]:
+    """Return updates for text, Markdown, JSON and table; only the format's own is visible.
+
+    What does not fit its format is shown as text.
+    """
+    text = formatted.text
+    output_format = formatted.output_format if formatted.fits else "text"
     return (
         gr.Textbox(text, visible=output_format == "text"),
         gr.Markdown(
             text if output_format == "markdown" else "", visible=output_format == "markdown"
         ),
         gr.JSON(
-            json.loads(text) if output_format == "json" else None, visible=output_format == "json"
+            show_numbers(formatted.value) if output_format == "json" else None,
+            visible=output_format == "json",
         ),
-        render_table(read_table(text)) if output_format == "csv" else gr.Dataframe(visible=False),
+        render_table(pad_table(formatted.value))
+        if output_format == "csv"
+        else gr.Dataframe(visible=False),
     )
 
 

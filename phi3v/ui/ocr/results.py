@@ -6,13 +6,15 @@ Knows no components and events.
 import io
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from gradio.processing_utils import save_bytes_to_cache
 
 from phi3v.conversation.confidence import rate_words
-from phi3v.results.formats import SUFFIXES, read_csv
+from phi3v.results.formats import SUFFIXES
+from phi3v.results.rows import Rows
 from phi3v.ui import words
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.ocr import words as ocr_words
@@ -21,6 +23,8 @@ from phi3v.ui.ocr.reading import Reading, Result
 # Characters of a file's name: some file systems refuse longer ones, and nobody reads them.
 MAX_NAME_LENGTH: Final = 80
 
+# The file in the zip that says what is to be known about the others.
+NOTES_FILE: Final = "notes.txt"
 # Label of an unsure word, which is shown as a colour.
 UNSURE: Final = "unsure"
 
@@ -47,11 +51,11 @@ def note_result(result: Result) -> str:
     notes = [translate(result.problem)]
     if result.text or result.finish_reason:
         formatted = result.formatted()
-        problem = formatted.problem or ""
         note = words.END_NOTES.get(result.finish_reason or "", "")
-        misfit = translate(problem)
+        misfit = translate(ocr_words.list_problems(formatted.problems))
         if misfit and formatted.text:
-            misfit = f"{translate(ocr_words.NOT_IN_FORMAT)} {misfit}"
+            title = ocr_words.LOOK_AT if formatted.fits else ocr_words.NOT_IN_FORMAT
+            misfit = f"{translate(title)} {misfit}"
         notes += [misfit, translate(note), result.figures]
     return "\n\n".join(filter(None, notes))
 
@@ -80,9 +84,9 @@ def mark_words(result: Result, threshold: float) -> tuple[list[Span], str]:
     return [span for span in spans if span[0]], translate(line)
 
 
-def read_table(text: str) -> list[list[str]]:
-    """Return the rows of CSV, padded to equal length: a displayed table must be rectangular."""
-    rows = read_csv(text) or [[""]]
+def pad_table(tables: Sequence[Rows]) -> Rows:
+    """Return the rows of all tables, padded to equal length: what is shown must be rectangular."""
+    rows = [row for table in tables for row in table] or [[""]]
     width = max(map(len, rows))
     return [[*row, *[""] * (width - len(row))] for row in rows]
 
@@ -105,6 +109,24 @@ def save_result(reading: Reading, index: int, cache: str) -> str | None:
     return save_bytes_to_cache(content, file_name(result, index + 1), cache)
 
 
+def write_notes(reading: Reading) -> str:
+    """Return what is to be known about the results of a reading, one paragraph each; may be empty.
+
+    Which pages were not read, which answers were cut, and which rows are to be looked at.
+    """
+    paragraphs = []
+    for number, result in enumerate(reading.results, 1):
+        notes = [result.problem]
+        if result.text or result.finish_reason:
+            notes += [*result.formatted().problems]
+            notes.append(words.END_NOTES.get(result.finish_reason or "", ""))
+        lines = [re.sub(r"\*\*", "", translate(note)) for note in notes if note]
+        if lines:
+            name = file_name(result, number) if result.text else result.name
+            paragraphs.append("\n".join([name, *lines]) + "\n")
+    return "\n".join(paragraphs)
+
+
 def save_all(reading: Reading, cache: str) -> str | None:
     """Write all results into one zip in the page's cache; return its path, None without text."""
     with_text = [(n, result) for n, result in enumerate(reading.results, 1) if result.text]
@@ -114,5 +136,7 @@ def save_all(reading: Reading, cache: str) -> str | None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, result in with_text:
             archive.writestr(file_name(result, number), result.formatted().text)
+        if notes := write_notes(reading):
+            archive.writestr(NOTES_FILE, notes)
     stem = Path(with_text[0][1].name.partition(",")[0]).stem[:MAX_NAME_LENGTH] or "pages"
     return save_bytes_to_cache(buffer.getvalue(), f"{stem}.zip", cache)

@@ -1,6 +1,8 @@
 """English texts of the OCR tab's documents part. Translated when shown."""
 
-from phi3v.translatable import Text
+from collections.abc import Sequence
+
+from phi3v.translatable import Text, join_texts
 
 DOCUMENTS = "Documents"
 FILES = "Pictures and PDFs"
@@ -25,6 +27,9 @@ NOTHING_CUT = "This page's text is complete: there is nothing to continue."
 NOT_READ = "not read"
 MARKS = {"length": "cut", "loop": "repeats", "stopped": "stopped"}
 NOT_IN_FORMAT = "**Not in the format asked for:**"
+LOOK_AT = "**To be looked at:**"
+MOST_PROBLEMS = 8  # that are listed on the page; the zip's notes have all
+FURTHER_PROBLEMS = "And {count} more of this kind."
 NO_PROBABILITIES = "How sure the model was is known for complete answers only."
 READ_HINT = "Add pictures or PDFs and press Read: the results appear here, page by page."
 
@@ -55,6 +60,14 @@ def result_name(number: int, name: str, mark: str) -> Text:
     if not mark:
         return Text("{number}. {name}", number=number, name=name)
     return Text("{number}. {name} ({mark})", number=number, name=name, mark=Text(mark))
+
+
+def list_problems(problems: Sequence[Text]) -> Text:
+    """Return an answer's first problems as one text, and how many more there are."""
+    shown = list(problems[:MOST_PROBLEMS])
+    if len(problems) > len(shown):
+        shown.append(Text(FURTHER_PROBLEMS, count=len(problems) - len(shown)))
+    return join_texts(shown, " ")
 
 
 def count_unsure(unsure: int, count: int) -> Text:

@@ -9,6 +9,7 @@ from PIL import Image
 from support.fake_engine import FakeEngine
 
 from phi3v.request import Chunk, RequestError, Sampling, Statistics, Token
+from phi3v.results.formats import format_answer
 from phi3v.ui.answering import make_stream
 from phi3v.ui.ocr.events import check_files, check_more, show_progress
 from phi3v.ui.ocr.reading import Reading, ReadingOptions, Result, continue_page, read_documents
@@ -18,7 +19,7 @@ from phi3v.ui.ocr.results import (
     mark_words,
     name_choices,
     note_result,
-    read_table,
+    pad_table,
     save_all,
     save_result,
 )
@@ -201,8 +202,9 @@ def test_all_pages_are_saved_as_one_zip(engine, files, tmp_path) -> None:
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == [
             "001-bill.pdf-page-1.txt", "002-bill.pdf-page-2.txt", "003-bill.pdf-page-3.txt",
-            "005-red.png.txt",
+            "005-red.png.txt", "notes.txt",
         ]  # fmt: skip
+        assert "notes.png is not a picture" in archive.read("notes.txt").decode()
         assert archive.read("005-red.png.txt") == b"STOP HERE"
     assert save_all(Reading(), str(tmp_path)) is None
 
@@ -215,15 +217,21 @@ def test_a_file_s_name_is_harmless() -> None:
 
 
 def test_a_table_s_rows_are_padded_to_equal_length() -> None:
-    assert read_table("a,b,c\n1,2\n") == [["a", "b", "c"], ["1", "2", ""]]
+    assert pad_table([[["a", "b", "c"], ["1", "2"]]]) == [["a", "b", "c"], ["1", "2", ""]]
 
 
 @pytest.mark.parametrize(
     ("output_format", "text", "expected"),
-    [("text", "a", 0), ("markdown", "# a", 1), ("json", '{"a": 1}', 2), ("csv", "a,b\n1,2", 3)],
+    [
+        ("text", "a", 0),
+        ("markdown", "# a", 1),
+        ("json", '{"a": 1}', 2),
+        ("csv", "a,b\n1,2", 3),
+        ("json", "a", 0),
+    ],
 )
 def test_the_view_that_fits_the_format_is_visible(output_format, text, expected) -> None:
-    views = render(text, output_format)
+    views = render(format_answer(text, output_format))
     assert [view.visible for view in views] == [index == expected for index in range(4)]
 
 
