@@ -8,6 +8,7 @@ which `F.linear` on one row, and `torch.mv`, read the same weights, matrix by ma
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch.nn import functional
@@ -27,7 +28,7 @@ def generate(
     cache: DynamicCache | GrowingCache,
     attention: str,
     context: int,
-    n: int,
+    count: int,
 ) -> tuple[float, list[int]]:
     """Return the seconds of the fastest token after the first, and the ids."""
     model.set_attn_implementation(attention)
@@ -43,7 +44,7 @@ def generate(
         stopping_criteria=StoppingCriteriaList([clock]),
     )
     times = clock.times
-    seconds = min(end - begin for begin, end in zip(times, times[1:], strict=False))
+    seconds = min(end - begin for begin, end in pairwise(times))
     return seconds, output[0, context:].tolist()
 
 
