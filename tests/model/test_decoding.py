@@ -38,6 +38,23 @@ def test_decode_steps_give_the_logits_of_the_forward_pass(model, dtype, prompt_l
     assert torch.equal(logits, plain_logits)
 
 
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_bfloat16_products_take_a_vector_only_where_amx_makes_that_fast(monkeypatch, has_amx):
+    products = []
+    real = torch.mv
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
+    monkeypatch.setattr(torch, "mv", lambda *args: products.append(1) or real(*args))
+    decoding.has_fast_vector_products.cache_clear()
+    linear = torch.nn.Linear(32, 64, bias=False).bfloat16()
+    states = torch.randn(1, 1, 32).bfloat16()
+    with torch.inference_mode():
+        output = decoding.project(linear, states)
+        expected = linear(states)
+    decoding.has_fast_vector_products.cache_clear()
+    assert len(products) == has_amx
+    assert torch.equal(output, expected)
+
+
 def test_generate_uses_decode_steps(model, monkeypatch):
     steps = []
     real = decoding.step
