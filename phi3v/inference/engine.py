@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from transformers import GenerationConfig, StoppingCriteriaList
 
+from phi3v.conversation.checkpoint_processor import find_stop_ids
 from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, GenerationError
 from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.throughput import Throughput
@@ -132,11 +133,7 @@ class Engine:
 
     def stop_token_ids(self) -> list[int]:
         """Return the ids that end an answer: of the config, the tokenizer and the chat format."""
-        of_config = self.model.config.eos_token_id
-        tokenizer = self.processor.tokenizer
-        of_chat = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
-        ids = {tokenizer.eos_token_id, *of_chat}
-        return sorted(ids.union(of_config if isinstance(of_config, list) else [of_config]))
+        return find_stop_ids(self.processor.tokenizer, self.model.config.eos_token_id)
 
     def stream(
         self, request: Request, stop: threading.Event | None = None

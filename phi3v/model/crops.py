@@ -9,6 +9,12 @@ CROP_SIZE = 336  # pixels; the vision tower's input
 # 14 px patches give 24 x 24 per crop; 2 x 2 of them become one token: 12 x 12 tokens per crop.
 TOKENS_PER_SIDE = 12
 
+# The most crops of an image, where a checkpoint's preprocessor_config.json does not say; and what a
+# caller who leaves the choice open should use, for one image and for several (16 and 4, says the
+# model card of Phi-3.5-vision).
+NUM_CROPS = 16
+AUTO_NUM_CROPS = (16, 4)
+
 
 def count_image_tokens(rows: int, columns: int) -> int:
     """Tokens of an image cut into rows x columns crops, the global crop and separators included.
@@ -66,3 +72,23 @@ def grid_without_resizing(width: int, height: int, num_crops: int) -> tuple[int,
             f"{num_crops}; without do_resize it must fit. Raise num_crops or leave do_resize on."
         )
     return rows, columns
+
+
+def is_enough(
+    sizes: list[tuple[int, int]], num_crops: int, least_scale: float | None, least_side: int
+) -> bool:
+    """Whether num_crops show images of these sizes (width, height) closely enough.
+
+    That is at least_scale of their own pixels, and the longer side not made smaller up to
+    least_side pixels. With a least_scale of None nothing is enough.
+    """
+    if least_scale is None:
+        return False
+    try:
+        fitted = [max(fit_within_crops(*size, num_crops)) for size in sizes]
+    except ValueError:  # an image that only more crops can hold
+        return False
+    return all(
+        longer >= max(least_scale * max(size), min(max(size), least_side))
+        for longer, size in zip(fitted, sizes, strict=True)
+    )

@@ -4,7 +4,6 @@ Knows pixels; knows nothing of token ids or the model. Legend: N images, K = num
 H and W height and width of the resized and padded image, both multiples of 336.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,10 @@ from transformers.image_utils import (
 )
 
 from .configuration import Phi3VConfig
-from .crops import CROP_SIZE, fit_within_crops, grid_without_resizing
+from .crops import AUTO_NUM_CROPS, CROP_SIZE, NUM_CROPS, grid_without_resizing, is_enough
 from .image_inputs import fetch_images, flatten_images, to_rgb
 from .keywords import Phi3VImageProcessorKwargs
-
-WHITE = (255, 255, 255)
+from .padding import pad, resize_and_pad
 
 # Keywords of transformers' image processors that cannot be obeyed, with the values that ask for
 # what is done anyway.
@@ -39,31 +37,6 @@ FIXED_KEYWORDS: dict[str, tuple[Any, ...]] = {
     "disable_grouping": (None, True),
     "image_seq_length": (None,),
 }
-
-
-def resize_and_pad(
-    image: Image.Image, num_crops: int, resample: int = Image.Resampling.BILINEAR
-) -> Image.Image:
-    """Scale an RGB image to its crop grid and centre it on white; both sides are multiples of 336.
-
-    A tall image is resized transposed, as the published code does it: PIL resizes one axis after
-    the other with rounding between, so the order shows in the last bit.
-    """
-    fitted_width, fitted_height = fit_within_crops(*image.size, num_crops)
-    is_tall = image.width < image.height
-    if is_tall:
-        image = image.transpose(Image.Transpose.TRANSPOSE)
-        fitted_width, fitted_height = fitted_height, fitted_width
-    padded = pad(image.resize((fitted_width, fitted_height), Image.Resampling(resample)))
-    return padded.transpose(Image.Transpose.TRANSPOSE) if is_tall else padded
-
-
-def pad(image: Image.Image) -> Image.Image:
-    """Centre an RGB image on white, whose sides are the next multiples of 336."""
-    width, height = (math.ceil(side / CROP_SIZE) * CROP_SIZE for side in image.size)
-    padded = Image.new("RGB", (width, height), WHITE)
-    padded.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-    return padded
 
 
 def normalize(
@@ -109,7 +82,7 @@ class Phi3VImageProcessor(PilBackend):
     valid_kwargs = Phi3VImageProcessorKwargs
     model_input_names = ["pixel_values", "image_sizes"]
 
-    num_crops = 16
+    num_crops = NUM_CROPS
     do_convert_rgb = True
     do_resize = True
     resample = Image.Resampling.BILINEAR
@@ -121,7 +94,7 @@ class Phi3VImageProcessor(PilBackend):
 
     def __init__(
         self,
-        auto_num_crops: tuple[int, int] = (16, 4),
+        auto_num_crops: tuple[int, int] = AUTO_NUM_CROPS,
         auto_least_scale: float | None = None,
         auto_least_side: int = 0,
         **kwargs: Any,
@@ -133,16 +106,7 @@ class Phi3VImageProcessor(PilBackend):
 
     def is_enough(self, sizes: list[tuple[int, int]], num_crops: int) -> bool:
         """Whether these sizes (width, height) are shown at auto_least_scale and auto_least_side."""
-        if self.auto_least_scale is None:
-            return False
-        try:
-            fitted = [max(fit_within_crops(*size, num_crops)) for size in sizes]
-        except ValueError:  # an image that only more crops can hold
-            return False
-        return all(
-            longer >= max(self.auto_least_scale * max(size), min(max(size), self.auto_least_side))
-            for longer, size in zip(fitted, sizes, strict=True)
-        )
+        return is_enough(sizes, num_crops, self.auto_least_scale, self.auto_least_side)
 
     def preprocess(self, images: ImageInput, *args: Any, **kwargs: Any) -> BatchFeature:
         """Prepare one image, a list of images or a list of lists of them.

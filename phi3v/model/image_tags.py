@@ -1,38 +1,9 @@
-"""The places of images in prompts: which image stands where, and which belongs to which prompt.
+"""The images of prompts: which belongs to which. Knows neither tokenizer nor pixels."""
 
-Knows neither tokenizer nor pixels.
-"""
-
-import re
 from typing import Any
 
 from .image_inputs import flatten_images, is_list_of_images
-
-IMAGE_TOKEN = "<|image|>"
-# A place says its image's number, or takes the next image: <|image_2|> or <|image|>.
-IMAGE_TAG = re.compile(r"<\|image(?:_(\d+))?\|>")
-
-
-def read_image_tags(text: str) -> list[int]:
-    """The numbers of the images, from 1, in the order in which a prompt shows them.
-
-    Raises ValueError unless the tags' numbers are 1..n, or where some tags have none.
-    """
-    written = IMAGE_TAG.findall(text)
-    if written and not any(written):
-        return list(range(1, len(written) + 1))
-    if not all(written):
-        raise ValueError(
-            f"The prompt has {IMAGE_TOKEN} beside numbered image tags; number all of them, "
-            "<|image_1|>, <|image_2|>, ..., or none."
-        )
-    numbers = [int(number) for number in written]
-    if set(numbers) != set(range(1, len(set(numbers)) + 1)):
-        raise ValueError(
-            f"The prompt's image tags are numbered {numbers}; number them from 1 without a gap: "
-            "<|image_1|>, <|image_2|>, ..."
-        )
-    return numbers
+from .prompt_tokens import IMAGE_TOKEN
 
 
 def share_images(images: Any, tags_per_text: list[int]) -> list[list[Any]]:

@@ -16,9 +16,16 @@ from transformers.processing_utils import MultiModalData
 
 from .configuration import Phi3VConfig
 from .crops import CROP_SIZE, count_image_tokens, crop_grid, grid_without_resizing
-from .image_tags import IMAGE_TAG, IMAGE_TOKEN, read_image_tags, share_images
+from .image_tags import share_images
 from .keywords import Phi3VProcessorKwargs
 from .prompt_encoding import CutPrompt, encode_prompts
+from .prompt_tokens import (
+    IMAGE_TAG,
+    IMAGE_TOKEN,
+    count_prompt_tokens,
+    read_image_tags,
+    tokenize_prompt,
+)
 
 if TYPE_CHECKING:
     from .image_processing import Phi3VImageProcessor
@@ -168,15 +175,9 @@ class Phi3VProcessor(ProcessorMixin):
     def tokenize(self, text: str, grids: list[tuple[int, int]]) -> list[int]:
         """Token ids of one prompt; grids are the crop grids (rows, columns) of its tags in order.
 
-        The text is cut at the tags and every piece, also an empty one, is tokenized on its own
-        with its own BOS: as the published processor does it, and as the model was trained.
+        Every piece of text between tags has its own BOS, see phi3v.model.prompt_tokens.
         """
-        first, *chunks = IMAGE_TAG.split(text)[::2]
-        input_ids = self.tokenizer(first).input_ids
-        for chunk, grid in zip(chunks, grids, strict=True):
-            slots = [self.image_token_id] * count_image_tokens(*grid)
-            input_ids = input_ids + slots + self.tokenizer(chunk).input_ids
-        return list(input_ids)
+        return tokenize_prompt(text, grids, self._tokenize_text, self.image_token_id)
 
     def count_tokens(
         self, text: str, sizes: list[tuple[int, int]], num_crops: int
@@ -185,13 +186,10 @@ class Phi3VProcessor(ProcessorMixin):
 
         sizes are the images' (width, height), image n's at n - 1. Raises ValueError as a call does.
         """
-        chunks = IMAGE_TAG.split(text)[::2]
-        text_tokens = sum(len(ids) for ids in self.tokenizer(chunks).input_ids)
-        image_tokens = sum(
-            count_image_tokens(*crop_grid(*sizes[number - 1], num_crops))
-            for number in read_image_tags(text)
-        )
-        return text_tokens, image_tokens
+        return count_prompt_tokens(text, sizes, num_crops, self._tokenize_text)
+
+    def _tokenize_text(self, text: str) -> list[int]:
+        return list(self.tokenizer(text).input_ids)
 
     def _get_num_multimodal_tokens(
         self, image_sizes: list[tuple[int, int]] | None = None, **kwargs: Any

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.processing_utils import TextKwargs
 from transformers.tokenization_utils_base import PaddingStrategy, TruncationStrategy
 
-from .image_tags import IMAGE_TOKEN
+from .prompt_tokens import IMAGE_TOKEN
 
 # What a tokenizer can do with whole texts alone.
 UNSUPPORTED = (
