@@ -29,8 +29,9 @@ class RequestError(ValueError):
     """
 
     def __init__(self, template: str, /, **values: object) -> None:
-        is_made = isinstance(template, Text) and not values
-        self.text = template if is_made else Text(template, **values)
+        self.text = (
+            template if isinstance(template, Text) and not values else Text(template, **values)
+        )
         super().__init__(str(self.text))
 
 

@@ -7,10 +7,7 @@ known when the run ends. `tokenizers.decoders.DecodeStream` raises on such runs.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from typing import Any
 
 # What decode() returns for a byte of an invalid or incomplete character.
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
@@ -25,7 +22,7 @@ class IncrementalDetokenizer:
     the tokens of a continued answer: context for the first new token, and not among the texts.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerFast", prefix: Iterable[int] = ()) -> None:
+    def __init__(self, tokenizer: Any, prefix: Iterable[int] = ()) -> None:
         self.tokenizer = tokenizer
         self.token_texts: list[str] = []
         added = tokenizer.added_tokens_decoder.items()

@@ -5,17 +5,14 @@ Knows the chat format and the numbering of images over all turns; must not run t
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from phi3v.conversation.detokenizer import IncrementalDetokenizer
+from phi3v.conversation.engine_protocol import PromptProcessor
 from phi3v.documents.images import open_image
 from phi3v.model.crops import CROP_SIZE
 from phi3v.request import Request, RequestError, Turn
-
-if TYPE_CHECKING:
-    from phi3v.model import Phi3VProcessor
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Prompt:
     answer_ids: tuple[int, ...] = ()
 
 
-def build_prompt(request: Request, processor: "Phi3VProcessor", context_length: int) -> Prompt:
+def build_prompt(request: Request, processor: PromptProcessor, context_length: int) -> Prompt:
     """Render a request and choose its num_crops so that prompt and answer fit the context.
 
     Raises RequestError where there is nothing to answer, an image cannot be read or cut, or prompt
@@ -101,7 +98,7 @@ def check_turns(turns: tuple[Turn, ...]) -> None:
             )
 
 
-def find_answer_ids(turn: Turn, processor: "Phi3VProcessor") -> tuple[int, ...]:
+def find_answer_ids(turn: Turn, processor: PromptProcessor) -> tuple[int, ...]:
     """Return the token ids of an answer that is continued, if they decode to its text; else ().
 
     Raises RequestError where the turn is not the assistant's or has images.
@@ -122,7 +119,7 @@ def find_answer_ids(turn: Turn, processor: "Phi3VProcessor") -> tuple[int, ...]:
     return turn.token_ids if text == turn.text else ()
 
 
-def render_prompt(turns: tuple[Turn, ...], processor: "Phi3VProcessor") -> str:
+def render_prompt(turns: tuple[Turn, ...], processor: PromptProcessor) -> str:
     """Return the conversation in the checkpoint's chat format, up to where the answer begins.
 
     Images are numbered over all turns; a turn's tags stand before its text.
@@ -141,7 +138,7 @@ def render_prompt(turns: tuple[Turn, ...], processor: "Phi3VProcessor") -> str:
     return str(prompt)
 
 
-def disarm_markup(text: str, processor: "Phi3VProcessor") -> str:
+def disarm_markup(text: str, processor: PromptProcessor) -> str:
     """Put a space into image tags and special tokens typed by the user, so that they stay text.
 
     `<|end|>` becomes `< |end|>`.
@@ -152,7 +149,7 @@ def disarm_markup(text: str, processor: "Phi3VProcessor") -> str:
 
 
 def crop_choices(
-    num_crops: int | None, sizes: list[tuple[int, int]], processor: "Phi3VProcessor"
+    num_crops: int | None, sizes: list[tuple[int, int]], processor: PromptProcessor
 ) -> tuple[int, ...]:
     """Return the values of num_crops to try: the requested one, or the checkpoint's default down.
 

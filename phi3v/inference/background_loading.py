@@ -8,9 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, GenerationError
+from phi3v.conversation.engine_protocol import (
+    HEARTBEAT_INTERVAL,
+    READ_INTERVAL,
+    EngineStatus,
+    GenerationError,
+    SizedEngine,
+)
 from phi3v.inference.checkpoint_files import EMBEDDED
 from phi3v.inference.request_queue import RequestQueue
 from phi3v.request import Chunk, Request, RequestError
@@ -24,8 +30,8 @@ logger = logging.getLogger(__name__)
 class LoadingEngine:
     """An engine that is loaded, and on CUDA warmed up, in a thread of its own.
 
-    name is the checkpoint's. engine is the loaded engine, None until then; error is what
-    prevented loading. Requests that come early wait.
+    name is the checkpoint's, or "auto" until it is chosen. engine is the loaded engine, None until
+    then; error is what prevented loading. Requests that come early wait.
     """
 
     def __init__(self, load: Callable[[], "Engine"], name: str) -> None:
@@ -42,6 +48,7 @@ class LoadingEngine:
             engine = self._load()
             if str(engine.device).startswith("cuda"):
                 engine.warm_up()
+            self.name = engine.name
             self.engine = engine
             logger.info("%s is ready.", self.name)
         except RequestError as error:
@@ -62,6 +69,41 @@ class LoadingEngine:
     def is_embedded(self) -> bool:
         """True if this is, or will be, the embedded checkpoint."""
         return self.name == EMBEDDED if self.engine is None else self.engine.is_embedded
+
+    @property
+    def quantize(self) -> str:
+        """The quantization of the weights; "none" until they are loaded."""
+        return "none" if self.engine is None else self.engine.quantize
+
+    @property
+    def device(self) -> Any:
+        """The device that computes; "" until it is chosen."""
+        return "" if self.engine is None else self.engine.device
+
+    @property
+    def dtype(self) -> Any:
+        """The number format of the weights; "" until it is chosen."""
+        return "" if self.engine is None else self.engine.dtype
+
+    @property
+    def revision(self) -> str:
+        """The revision of the checkpoint's files; "" until they are loaded."""
+        return "" if self.engine is None else self.engine.revision
+
+    @property
+    def sized(self) -> SizedEngine | None:
+        """The loaded engine, if its limits are known; None until then."""
+        return None if self.engine is None else self.engine.sized
+
+    @property
+    def status(self) -> EngineStatus:
+        """Whether the model is loading, loaded, or could not be."""
+        if self.is_loading:
+            return EngineStatus("loading", is_final=False)
+        if self.engine is None:
+            reason = self.error.text if isinstance(self.error, RequestError) else None
+            return EngineStatus("failed", reason)
+        return self.engine.status
 
     def stream(
         self, request: Request, stop: threading.Event | None = None

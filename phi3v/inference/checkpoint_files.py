@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
@@ -62,6 +63,15 @@ def find_revision(folder: Path) -> str:
             content.seek(max(0, size - FINGERPRINT_BYTES))
             digest.update(content.read())
     return digest.hexdigest()[:40]
+
+
+@lru_cache(maxsize=4)
+def find_revision_of(name: str) -> str:
+    """Return a checkpoint's revision, "" if its files are not found; cached, as files are read."""
+    try:
+        return find_revision(find_checkpoint(name))
+    except RequestError:
+        return ""
 
 
 def find_files(hub_id: str, patterns: list[str]) -> Path:

@@ -14,15 +14,21 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 from PIL import Image
-from transformers import GenerationConfig, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 
 from phi3v.conversation.checkpoint_processor import find_stop_ids
-from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, GenerationError
+from phi3v.conversation.engine_protocol import (
+    HEARTBEAT_INTERVAL,
+    READ_INTERVAL,
+    EngineStatus,
+    GenerationError,
+)
 from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.throughput import Throughput
 from phi3v.inference.adapters import Adapters
 from phi3v.inference.cancellation import Cancelled, cancel_between_layers
-from phi3v.inference.checkpoint_files import EMBEDDED
+from phi3v.inference.checkpoint_files import EMBEDDED, find_revision_of
+from phi3v.inference.generation import configure_generation, decodes_on_one_thread
 from phi3v.inference.hardware import free_memory
 from phi3v.inference.image_preparation import PreparedImage, RequestImages
 from phi3v.inference.memory import (
@@ -49,10 +55,6 @@ logger = logging.getLogger(__name__)
 # behind them hold no pixels. An image takes 23 MB at 16 crops, and 3 bytes a pixel itself.
 PREPARED_AHEAD = 2
 
-# A model of fewer parameters decodes faster on one thread of a CPU: a token's products are done
-# before a second thread has started. Seen with the embedded checkpoint's sizes on two busy cores.
-SMALL_MODEL_PARAMETERS = 50_000_000
-
 # Default size of an engine's caches, in bytes.
 DEFAULT_REUSE_BYTES = 500_000_000
 
@@ -71,6 +73,8 @@ class Engine:
     new_tokens counts all tokens decoded so far, read or not; threads are what a CPU uses for images
     and prompts: as many as torch had when the engine was made.
     """
+
+    status = EngineStatus()
 
     def __init__(
         self,
@@ -131,6 +135,16 @@ class Engine:
         """True for the embedded checkpoint."""
         return self.name == EMBEDDED
 
+    @property
+    def revision(self) -> str:
+        """The revision of the checkpoint's files; "" if they are not found."""
+        return find_revision_of(self.name)
+
+    @property
+    def sized(self) -> "Engine":
+        """Itself: its limits are known."""
+        return self
+
     def stop_token_ids(self) -> list[int]:
         """Return the ids that end an answer: of the config, the tokenizer and the chat format."""
         return find_stop_ids(self.processor.tokenizer, self.model.config.eos_token_id)
@@ -186,24 +200,15 @@ class Engine:
         images = RequestImages(sources, prompt.images, prepare)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
         ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
-        sampling = request.sampling
-        is_random = sampling.temperature > 0
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=is_random,
-            temperature=sampling.temperature if is_random else None,
-            top_p=sampling.top_p if is_random else None,
-            top_k=0 if is_random else None,
-            eos_token_id=self.stop_token_ids(),
-            pad_token_id=self.processor.tokenizer.pad_token_id,
-        )
+        tokenizer = self.processor.tokenizer
+        config = configure_generation(request.sampling, self.stop_token_ids(), tokenizer)
         return Answer(
             replace(prompt, images=()),
             torch.tensor([ids]),
             images,
             config,
-            sampling.seed,
-            AnswerStreamer(self.processor.tokenizer, prompt.answer_ids),
+            request.sampling.seed,
+            AnswerStreamer(tokenizer, prompt.answer_ids),
             stop,
             requested_at,
             request.ends_loops,
@@ -231,8 +236,7 @@ class Engine:
     @cached_property
     def decodes_on_one_thread(self) -> bool:
         """True if the model is so small that a second CPU thread slows its decoding down."""
-        is_small = self.model.num_parameters() < SMALL_MODEL_PARAMETERS
-        return self.model.device.type == "cpu" and is_small
+        return decodes_on_one_thread(self.model)
 
     def _generate_forever(self) -> None:
         while True:

@@ -11,11 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phi3v.conversation.engine_protocol import SizedEngine, StreamingEngine
+from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.repetition import cut_repetition
 from phi3v.documents import open_image
-from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.translatable import Text
 from phi3v.ui import words
@@ -61,7 +60,7 @@ class AnswerUpdate:
     finish_reason: FinishReason | None = None
 
 
-def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -> Stream:
+def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
     """Return a function that answers a request; its arguments and chunks can be pickled.
 
     A Space runs it in a process of its own. That process does not know the user's request, so the
@@ -87,7 +86,7 @@ def make_stream(engine: StreamingEngine | LoadingEngine, on_gpu: OnGpu | None) -
 
 
 def answer_on_gpu(
-    engine: StreamingEngine | LoadingEngine,
+    engine: StreamingEngine,
     run_on_gpu: Callable[[Request, Language], Generator[Chunk, None, None]],
 ) -> Stream:
     """Return a stream that asks for a GPU for each answer; ZeroGPU itself queues those requests.
@@ -100,8 +99,8 @@ def answer_on_gpu(
         language = read_language()
         try:
             opened = open_pictures(request)
-            if isinstance(engine, SizedEngine):
-                build_prompt(opened, engine.processor, engine.context_length)
+            if (sized := engine.sized) is not None:
+                build_prompt(opened, sized.processor, sized.context_length)
             with closing(run_on_gpu(opened, language)) as chunks:
                 yield from chunks
         except RequestError as error:

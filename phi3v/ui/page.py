@@ -11,8 +11,6 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from phi3v.conversation.engine_protocol import StreamingEngine
-from phi3v.inference.background_loading import LoadingEngine
-from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
 from phi3v.translatable import Text
@@ -41,10 +39,12 @@ SMALL_EVENT_CONCURRENCY = 8
 THREADS = MAX_QUEUED + 40
 # Seconds between a page's checks whether the model has been loaded.
 LOADING_POLL_INTERVAL = 1
+# And between those whether all servers still answer.
+STATUS_POLL_INTERVAL = 5
 
 
 def build_page(
-    engine: StreamingEngine | LoadingEngine, settings: Settings, on_gpu: OnGpu | None = None
+    engine: StreamingEngine, settings: Settings, on_gpu: OnGpu | None = None
 ) -> gr.Blocks:
     """Return the page with all tabs and endpoints; launch it with launch_options.
 
@@ -77,7 +77,7 @@ def build_page(
 
 
 def add_conversation(
-    engine: StreamingEngine | LoadingEngine,
+    engine: StreamingEngine,
     task: Task,
     stream: Stream,
     settings: Settings,
@@ -146,34 +146,34 @@ def make_theme() -> gr.themes.Base:
     )
 
 
-def follow_loading(
-    page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine | LoadingEngine
-) -> None:
-    """Keep the model note up to date while the model is loading in the background."""
+def follow_loading(page: gr.Blocks, note: gr.Markdown, engine: StreamingEngine) -> None:
+    """Keep the model note up to date while the model loads, and for ever if servers answer."""
     timer = gr.Timer(LOADING_POLL_INTERVAL)
 
     def show() -> tuple[str, gr.Timer]:
         # Read before the note is made: were loading to end in between, the timer would otherwise
         # stop with the "loading" note still shown.
-        is_loading = isinstance(engine, LoadingEngine) and engine.is_loading
-        return describe_loading(engine), gr.Timer(active=is_loading)
+        status = engine.status
+        interval = STATUS_POLL_INTERVAL if status.state == "ready" else LOADING_POLL_INTERVAL
+        return describe_engine(engine), gr.Timer(interval, active=not status.is_final)
 
     for event in (page.load, timer.tick):
         event(show, None, [note, timer], **UNQUEUED)
 
 
-def describe_loading(engine: StreamingEngine | LoadingEngine) -> str:
-    """Return the note on the loaded model, that it is still loading, or why loading failed."""
-    if not isinstance(engine, LoadingEngine):
-        return describe_model(engine)
-    name = hide_folder(engine.name)
-    if engine.is_loading:
+def describe_engine(engine: StreamingEngine) -> str:
+    """Return the note on the model, that it is still loading, or why it does not answer."""
+    status = engine.status
+    name = words.ANY_MODEL if engine.name == "auto" else hide_folder(engine.name)
+    if status.state == "loading":
         return translate(Text(words.LOADING_NOTE, name=name))
-    if engine.engine is None:
-        error = engine.error
-        reason = error.text if isinstance(error, RequestError) else Text(words.NOT_LOADED)
+    if status.state == "failed":
+        reason = status.problem or Text(words.NOT_LOADED)
         return translate(Text(words.NOT_LOADED_NOTE, name=name, reason=reason))
-    return describe_model(engine.engine)
+    problem = translate(status.problem) if status.problem else ""
+    if status.state == "unreachable":
+        return problem
+    return f"{describe_model(engine)} {problem}".strip()
 
 
 def hide_folder(name: str) -> str:
@@ -185,5 +185,6 @@ def describe_model(engine: StreamingEngine) -> str:
     """Return the note on model, device and dtype, with the limits of the embedded checkpoint."""
     dtype = str(engine.dtype).removeprefix("torch.")
     name = hide_folder(engine.name)
-    note = translate(Text(words.MODEL_NOTE, name=name, device=str(engine.device), dtype=dtype))
+    template = words.MODEL_NOTE if dtype else words.SERVED_NOTE
+    note = translate(Text(template, name=name, device=str(engine.device), dtype=dtype))
     return f"{note} {translate(words.EMBEDDED_NOTE)}" if engine.is_embedded else note

@@ -10,11 +10,14 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from phi3v.request import RequestError
 from phi3v.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     import gradio as gr
 
+    from phi3v.conversation.engine_protocol import StreamingEngine
+    from phi3v.inference import Engine
     from phi3v.ui.answering import OnGpu
 
 
@@ -46,26 +49,46 @@ def open_page(
     On a hosted Space, where `on_gpu` lends a GPU for one answer, the model must be loaded before
     and in_background is False. Exits where the settings cannot be used.
     """
-    from phi3v.inference import LoadingEngine, load
-    from phi3v.inference.checkpoint import check_choices, choose_weights
-    from phi3v.request import RequestError
     from phi3v.ui.page import build_page
 
     logging.basicConfig(format="%(message)s")
     # Only this package's messages: others would log, for one, the addresses that users load.
     logging.getLogger("phi3v").setLevel(logging.INFO)
-    choices = (settings.device, settings.dtype, settings.attention)
     if settings.mcp and find_spec("mcp") is None:
         sys.exit(
             f"{program}: --mcp needs the package mcp, which is not installed: "
             "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
         )
     try:
-        name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
-        check_choices(name, *choices, quantize)
-        load_engine = partial(load, name, *choices, settings.reuse_bytes, quantize)
-        # On a Space a process may answer only once: capturing pays from the second answer on.
-        engine = LoadingEngine(load_engine, name) if in_background else load_engine(eager_answers=1)
+        engine = open_engine(settings) if in_background else load_chosen(settings, eager_answers=1)
     except RequestError as error:
         sys.exit(f"{program}: {error}")
     return build_page(engine, settings, on_gpu=on_gpu)
+
+
+def open_engine(settings: Settings) -> "StreamingEngine":
+    """Return an engine that loads the chosen model in the background; imports nothing slow.
+
+    Raises RequestError for the name of a checkpoint that is none.
+    """
+    from phi3v.inference.background_loading import LoadingEngine
+    from phi3v.inference.checkpoint_files import find_folder
+
+    if settings.model != "auto":
+        find_folder(settings.model)
+    return LoadingEngine(partial(load_chosen, settings), settings.model)
+
+
+def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
+    """Load the model that the settings choose. Raises RequestError where that cannot be.
+
+    On a Space a process may answer only once: there capturing pays from the second answer on, and
+    eager_answers is 1.
+    """
+    from phi3v.inference.checkpoint import check_choices, choose_weights
+    from phi3v.inference.loading import load
+
+    choices = (settings.device, settings.dtype, settings.attention)
+    name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
+    check_choices(name, *choices, quantize)
+    return load(name, *choices, settings.reuse_bytes, quantize, eager_answers=eager_answers)

@@ -63,6 +63,8 @@ END_NOTES = {
 }
 
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
+SERVED_NOTE = "Answers come from **{name}** on {device}."
+ANY_MODEL = Text("The model")
 LOADING_NOTE = "**{name}** is being loaded; a question asked now is answered once it is there."
 NOT_LOADED_NOTE = "**{name}** could not be loaded: {reason}"
 NOT_LOADED = "the log says why."

@@ -9,7 +9,7 @@ from phi3v import Engine, GenerationError, Request, RequestError, Sampling, Turn
 from phi3v.inference.background_loading import LoadingEngine
 from phi3v.ui import words
 from phi3v.ui.answering import make_stream, write_answer
-from phi3v.ui.page import describe_loading
+from phi3v.ui.page import describe_engine
 
 REQUEST = Request((Turn("user", "Hello"),), Sampling(max_new_tokens=4))
 
@@ -78,10 +78,10 @@ def test_the_page_says_that_the_model_is_loading(gate, engine):
     loading = start(gate, engine)
     pieces = write_answer(make_stream(loading, None), REQUEST)
     assert next(pieces) == ("", words.LOADING)
-    assert describe_loading(loading) == words.LOADING_NOTE.format(name="random")
+    assert describe_engine(loading) == words.LOADING_NOTE.format(name="random")
     gate.set()
     assert "4 new tokens" in list(pieces)[-1][1]
-    assert describe_loading(loading).startswith("Answers come from **random** on cpu")
+    assert describe_engine(loading).startswith("Answers come from **random** on cpu")
 
 
 def test_the_page_says_why_loading_failed(gate):
@@ -90,5 +90,5 @@ def test_the_page_says_why_loading_failed(gate):
     for loading in (fixable, other):
         with pytest.raises((RequestError, GenerationError)):
             list(loading.stream(REQUEST))
-    assert describe_loading(fixable) == "**random** could not be loaded: Disk full."
-    assert describe_loading(other) == f"**random** could not be loaded: {words.NOT_LOADED}"
+    assert describe_engine(fixable) == "**random** could not be loaded: Disk full."
+    assert describe_engine(other) == f"**random** could not be loaded: {words.NOT_LOADED}"

@@ -10,6 +10,7 @@ from PIL import Image
 from support.models import build_processor, build_random_model
 
 from phi3v import Engine
+from phi3v.conversation.engine_protocol import EngineStatus
 from phi3v.documents.images import open_image
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 
@@ -29,6 +30,9 @@ class FakeEngine:
     device = "cpu"
     dtype = "torch.float32"
     is_embedded = True
+    revision = ""
+    sized = None
+    status = EngineStatus()
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -96,6 +100,7 @@ class MeasuredEngine(FakeEngine, Engine):
     """A FakeEngine with a small model's sizes, so that requests can be estimated."""
 
     dtype = torch.float32
+    sized = Engine.sized
 
     def __init__(self, context_length: int = 4096) -> None:
         processor = build_processor()

@@ -6,16 +6,13 @@ from contextlib import contextmanager
 
 from gradio_client import Client
 
-from phi3v.inference.background_loading import LoadingEngine
 from phi3v.settings import Settings
 from phi3v.ui import build_page, launch_options
 from phi3v.ui.answering import StreamingEngine
 
 
 @contextmanager
-def serve(
-    engine: StreamingEngine | LoadingEngine, settings: Settings | None = None
-) -> Iterator[str]:
+def serve(engine: StreamingEngine, settings: Settings | None = None) -> Iterator[str]:
     """Serve an engine's page and yield its URL."""
     settings = settings or Settings()
     page = build_page(engine, settings)

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from phi3v.conversation.engine_protocol import StreamingEngine
-from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import Request, RequestError, Sampling
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import FORMATS, OutputFormat, format_answer
@@ -27,12 +26,12 @@ from phi3v.tasks import (
 from phi3v.ui.answering import Stream, follow_answer, write_answer
 from phi3v.ui.api.mcp_tools import AGENTS_QUEUE, hide_from_agents, make_tool
 from phi3v.ui.api.turns import read_turns
-from phi3v.ui.chat.estimating import describe_estimates, find_engine
+from phi3v.ui.chat.estimating import describe_estimates
 from phi3v.ui.notices import refusal, warn
 from phi3v.ui.wiring import engine_queue
 
 Answering = Callable[..., Generator[str, None, None]]
-AnyEngine = StreamingEngine | LoadingEngine
+AnyEngine = StreamingEngine
 
 
 def add_endpoints(engine: AnyEngine, stream: Stream, settings: Settings) -> None:
@@ -265,7 +264,7 @@ def make_estimate_endpoint(
         """
         with convert_request_errors():
             return describe_estimates(
-                find_engine(engine), images or [], prompt or "", Sampling(max_new_tokens)
+                engine.sized, images or [], prompt or "", Sampling(max_new_tokens)
             )
 
     return estimate

@@ -19,7 +19,6 @@ from phi3v.conversation.estimate import (
     estimate_request,
 )
 from phi3v.documents.images import open_image
-from phi3v.inference.background_loading import LoadingEngine
 from phi3v.model.crops import CROP_SIZE, fit_within_crops
 from phi3v.request import Request, RequestError, Sampling, Turn
 from phi3v.tasks import Task
@@ -34,12 +33,6 @@ from phi3v.ui.wiring import UNQUEUED, Shown, choose_crops, files_of
 THUMBNAIL = 480
 # A dark line with light edges is visible on any image.
 LINES = (("white", 4), ("black", 2))
-
-
-def find_engine(engine: object) -> SizedEngine | None:
-    """Return the loaded engine if its sizes and speed are known; None while it is loading."""
-    found = engine.engine if isinstance(engine, LoadingEngine) else engine
-    return found if isinstance(found, SizedEngine) else None
 
 
 def describe_estimates(
@@ -58,7 +51,7 @@ def describe_estimates(
     }
 
 
-def connect_estimate(engine: StreamingEngine | LoadingEngine, task: Task, tab: Tab) -> None:
+def connect_estimate(engine: StreamingEngine, task: Task, tab: Tab) -> None:
     """Update the estimate below the images on every change of its inputs."""
     max_new_tokens, *_, num_crops = tab.sampling
     # Gradio removes a validator's message below a box with the first response to any event that has
@@ -77,7 +70,7 @@ def connect_estimate(engine: StreamingEngine | LoadingEngine, task: Task, tab: T
 
 
 def show_estimate(
-    engine: StreamingEngine | LoadingEngine,
+    engine: StreamingEngine,
     task: Task,
     chat: Chat,
     shown: Shown,
@@ -87,7 +80,7 @@ def show_estimate(
     shows_crops: bool,
 ) -> tuple[Any, ...]:
     """Return the estimate's text, the checkbox for the crops, and the crops if it is checked."""
-    known = find_engine(engine)
+    known = engine.sized
     if known is None or not shown:
         return "", gr.Checkbox(visible=False), gr.Gallery(visible=False)
     try:

@@ -6,7 +6,7 @@ stored like uploads, in the page's cache, and deleted with it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
 
-from phi3v.inference.checkpoint_files import find_checkpoint, find_revision
+from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.request import RequestError, Turn
 from phi3v.results.conversation_file import Conversation, load_conversation, save_conversation
 from phi3v.tasks import Task
@@ -79,21 +79,12 @@ def connect_transfer(
     )
 
 
-@lru_cache(maxsize=4)
-def find_revision_of(name: str) -> str:
-    """Return a checkpoint's revision, "" if its files are not found; cached, as files are read."""
-    try:
-        return find_revision(find_checkpoint(name))
-    except RequestError:
-        return ""
-
-
-def name_checkpoint(engine: Any) -> tuple[str, str]:
+def name_checkpoint(engine: StreamingEngine) -> tuple[str, str]:
     """Return the model's name and revision; of a folder only the last part, to hide its path."""
-    if getattr(engine, "is_loading", False):
+    if engine.status.state == "loading":
         return engine.name, ""
     name = Path(engine.name).name if Path(engine.name).is_dir() else engine.name
-    return name, find_revision_of(engine.name)
+    return name, engine.revision
 
 
 def save_chat(

@@ -15,7 +15,6 @@ import gradio as gr
 
 from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.documents.pages import parse_ranges
-from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import RequestError
 from phi3v.results.formats import OutputFormat
 from phi3v.tasks import OCR, find_preset
@@ -44,9 +43,7 @@ SHOWN = 10
 SETTLED = 8 + SHOWN
 
 
-def connect_reading(
-    engine: StreamingEngine | LoadingEngine, view: ReadingView, stream: Stream
-) -> None:
+def connect_reading(engine: StreamingEngine, view: ReadingView, stream: Stream) -> None:
     """Attach the events of reading, stopping, continuing, choosing and clearing."""
     quiet = QUIET | {"show_progress_on": [view.figures]}
     queued = quiet | READING_QUEUE
@@ -128,7 +125,7 @@ def switch(is_running: bool) -> tuple[gr.Button, gr.Button]:
 
 
 def give_reading(
-    engine: StreamingEngine | LoadingEngine,
+    engine: StreamingEngine,
     stream: Stream,
     cache: str,
     begun: Reading,

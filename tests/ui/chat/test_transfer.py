@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from PIL import Image
+from support.fake_engine import FakeEngine
 from support.models import build_processor, build_random_model
 
 from phi3v.inference.engine import Engine
@@ -135,7 +136,8 @@ def test_a_file_too_large_to_load_again_is_reported(photo: str, notes: list[str]
 
 
 def test_the_path_of_a_model_folder_is_not_saved(tmp_path: Path) -> None:
-    engine = type("Loaded", (), {"name": str(tmp_path)})()
+    engine = FakeEngine()
+    engine.name = str(tmp_path)
     assert name_checkpoint(engine) == (tmp_path.name, "")
 
 
