@@ -18,7 +18,7 @@ MIN_TEMPERATURE: Final = 0.01
 
 Role = Literal["system", "user", "assistant"]
 ImageSource = Image.Image | str | Path
-FinishReason = Literal["end", "length", "stopped", "loop"]
+FinishReason = Literal["end", "length", "stopped", "loop", "interrupted"]
 Phase = Literal["loading", "waiting", "preparing", "encoding", "prefill", "answering"]
 
 
@@ -124,9 +124,10 @@ class Statistics:
     Of the prompt_tokens, image_tokens are image slots and reused_tokens came from the prefix cache.
     tokens_per_second is the decoding rate, without the first token and the time before it.
     finish_reason is "end" (a stop token), "length" (cut at max_new_tokens), "loop" (it repeated
-    itself) or "stopped" (by the reader). prompt_time is time_to_first_token without the time in the
-    queue. peak_memory is the most bytes allocated on the GPU, weights included; None on other
-    devices. model is the chosen one's name where several are offered, adapter the one in effect.
+    itself), "stopped" (by the reader) or "interrupted" (its server failed). prompt_time is
+    time_to_first_token without the time in the queue. peak_memory is the most bytes allocated on
+    the GPU, weights included; None on other devices. model is the chosen one's name where several
+    are offered, adapter the one in effect.
     """
 
     prompt_tokens: int

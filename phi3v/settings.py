@@ -3,15 +3,18 @@
 Importing reads nothing; must not know the model or the page.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
     CliSettingsSource,
+    CliSuppress,
     SettingsConfigDict,
     SettingsError,
 )
@@ -54,6 +57,19 @@ class Settings(BaseSettings):
         description="language model's weights in fewer bits, for less GPU memory (CUDA only, needs "
         "bitsandbytes, see requirements-cuda.txt)",
     )
+    server: str | None = Field(
+        None,
+        description="address of an OpenAI-compatible server that answers instead of this process, "
+        "such as http://127.0.0.1:8000; several with commas between",
+    )
+    server_key: CliSuppress[SecretStr | None] = Field(
+        None, description="key that the servers ask for; only as PHI3V_SERVER_KEY"
+    )
+    parallel: Literal["auto"] | int = Field(
+        "auto",
+        description="most requests that run at once on the servers: auto (what they say they take) "
+        "or 1 to 1024",
+    )
     num_crops: Literal["auto"] | int = Field(
         "auto",
         description="most 336 x 336 crops a picture is cut into: auto (16 for one picture, 4 for "
@@ -88,6 +104,28 @@ class Settings(BaseSettings):
     )
     upload_limit: int = Field(20, ge=1, le=1024, description="largest picture file, in MB")
 
+    @field_validator("server")
+    @classmethod
+    def check_server(cls, value: str | None) -> str | None:
+        """Raise ValueError for what is no list of addresses."""
+        return None if value is None else ",".join(map(read_address, value.split(",")))
+
+    @field_validator("server_key")
+    @classmethod
+    def check_server_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """Raise ValueError for what cannot stand in a header, without showing it."""
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("a key has printable ASCII characters only, and no space")
+        return value
+
+    @field_validator("parallel", mode="before")
+    @classmethod
+    def check_parallel(cls, value: object) -> object:
+        """Raise one error that names the valid values, as check_num_crops does."""
+        if value == "auto" or (str(value).isdecimal() and 1 <= int(str(value)) <= 1024):
+            return value
+        raise ValueError("give auto or a number from 1 to 1024")
+
     @field_validator("num_crops", mode="before")
     @classmethod
     def check_num_crops(cls, value: object) -> object:
@@ -121,6 +159,11 @@ class Settings(BaseSettings):
         return user, password
 
     @property
+    def servers(self) -> list[str]:
+        """The servers' addresses; none if this process answers itself."""
+        return self.server.split(",") if self.server else []
+
+    @property
     def reuse_bytes(self) -> int | None:
         """Size of the engine's caches in bytes; None lets the engine choose."""
         return None if self.reuse_memory == "auto" else self.reuse_memory * 1_000_000
@@ -129,6 +172,21 @@ class Settings(BaseSettings):
     def upload_limit_bytes(self) -> int:
         """Largest accepted image file in bytes; a MB is 2^20 bytes, as on the page."""
         return self.upload_limit * 2**20
+
+
+def read_address(text: str) -> str:
+    """Return a server's address as scheme://host:port. Raises ValueError for what is none.
+
+    The scheme may be left out (http), and /v1 at the end may be there.
+    """
+    text = text.strip()
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    path = parts.path.rstrip("/").removesuffix("/v1")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give addresses such as http://127.0.0.1:8000, with commas between")
+    if "@" in parts.netloc:
+        raise ValueError("put the key into PHI3V_SERVER_KEY, not into the address")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def read_settings(arguments: Sequence[str] = (), program: str = "app.py") -> Settings:
@@ -154,6 +212,7 @@ def read_settings(arguments: Sequence[str] = (), program: str = "app.py") -> Set
 
 def describe_problem(name: str, message: str, found: object) -> str:
     """Return a pydantic error as a line that names flag and variable; passwords are not shown."""
-    shown = "" if name == "auth" else f", found {found!r}"
+    is_secret = name in ("auth", "server_key") or (name == "server" and "@" in str(found))
+    shown = "" if is_secret else f", found {found!r}"
     flag = "--" + name.replace("_", "-")
     return f"  {flag} (or {PREFIX}{name.upper()}): {message.removeprefix('Value error, ')}{shown}"

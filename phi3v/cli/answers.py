@@ -26,6 +26,7 @@ Show = Callable[[str], None]
 NOTES = {
     "length": "The answer was cut at max_new_tokens: allow more with --max-new-tokens.",
     "loop": "The model repeated itself and was stopped; the repetition is left out.",
+    "interrupted": "The server broke off before the end of the answer: run it again.",
 }
 
 

@@ -9,7 +9,10 @@ from phi3v.tasks import COMPARE, DESCRIBE, DETAILS, OCR, TASKS, Task, presets_of
 COMMANDS: Final = {task.name: task for task in TASKS}
 CHAT: Final = "chat"
 # Flags that are settings of the app too; their variables (PHI3V_MODEL, ...) are read here as well.
-SHARED_FLAGS: Final = ("model", "device", "dtype", "attention", "quantize", "max_new_tokens")
+SHARED_FLAGS: Final = (
+    *("model", "device", "dtype", "attention", "quantize", "server"),
+    "max_new_tokens",
+)
 
 EPILOG: Final = """\
 On a terminal answers stream as text; into a pipe each page is one line of JSON (--plain and --json
@@ -98,6 +101,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dtype", help="auto, bfloat16, float16, float32")
     group.add_argument("--attention", help="auto, flash_attention_2, sdpa, eager")
     group.add_argument("--quantize", help="none, 8bit, 4bit (CUDA only)")
+    group.add_argument(
+        "--server", metavar="URL[,URL...]", help="servers that answer instead of this process"
+    )
     group = parser.add_argument_group("answer")
     group.add_argument(
         "--detail", choices=tuple(DETAILS), default="auto", help="how closely to look (auto)"

@@ -97,7 +97,13 @@ def run_job(
 
 def describe_end(record: dict[str, Any]) -> str:
     """Return the finish reason in words and the number of new tokens."""
-    words = {"length": "cut", "loop": "repeated itself", "stopped": "stopped", "end": "done"}
+    words = {
+        "length": "cut",
+        "loop": "repeated itself",
+        "stopped": "stopped",
+        "interrupted": "broken off",
+        "end": "done",
+    }
     return f"{words[record['finish_reason']]}, {record['new_tokens']} tokens"
 
 

@@ -16,7 +16,7 @@ from phi3v.tasks import DESCRIBE, DETAILS, OCR, Preset, Task, find_preset
 if TYPE_CHECKING:
     from phi3v.cli.jobs import Plan
     from phi3v.cli.printing import Printer
-    from phi3v.inference import Engine
+    from phi3v.conversation.engine_protocol import StreamingEngine
     from phi3v.settings import Settings
 
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -105,8 +105,16 @@ def read_sampling(flags: Namespace, settings: "Settings") -> Sampling:
     return Sampling(settings.max_new_tokens, flags.temperature, flags.top_p, flags.seed)
 
 
-def open_engine(settings: "Settings") -> tuple["Engine", str]:
-    """Return the engine and its checkpoint's revision. Raises RequestError if it cannot load."""
+def open_engine(settings: "Settings") -> tuple["StreamingEngine", str]:
+    """Return the engine and its checkpoint's revision. Raises RequestError if it cannot answer."""
+    if settings.servers:
+        from phi3v.inference.connecting import connect
+
+        remote = connect(settings)
+        remote.wait_until_asked()
+        if remote.status.state != "ready":
+            raise RequestError(remote.status.problem or "No server answers.")
+        return remote, remote.revision
     from transformers.utils import logging
 
     from phi3v.inference import load
@@ -131,7 +139,7 @@ def make_plan(
     flags: Namespace,
     preset: Preset,
     sampling: Sampling,
-    engine: "Engine",
+    engine: "StreamingEngine",
     revision: str,
     weights: str,
 ) -> "Plan":

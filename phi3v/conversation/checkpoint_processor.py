@@ -17,6 +17,8 @@ from phi3v.model.crops import AUTO_NUM_CROPS, NUM_CROPS, is_enough
 from phi3v.model.prompt_tokens import IMAGE_TOKEN, count_prompt_tokens, tokenize_prompt
 from phi3v.request import RequestError
 
+EMBEDDED: Final = "embedded"  # the name of the checkpoint that comes with the app
+
 # What a published config.json leaves out: Phi3VConfig's own defaults.
 MAX_POSITION_EMBEDDINGS: Final = 131072
 EOS_TOKEN_ID: Final = 2

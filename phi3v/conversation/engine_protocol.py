@@ -43,10 +43,13 @@ class PromptProcessor(Protocol):
     which needs no torch.
     """
 
-    # transformers' PreTrainedTokenizerFast, or what has its methods
-    tokenizer: Any
-    # Phi3VImageProcessor, or what has its auto_num_crops and is_enough
-    image_processor: Any
+    @property
+    def tokenizer(self) -> Any:
+        """transformers' PreTrainedTokenizerFast, or what has its methods."""
+
+    @property
+    def image_processor(self) -> Any:
+        """Phi3VImageProcessor, or what has its auto_num_crops and is_enough."""
 
     def count_tokens(
         self, text: str, sizes: list[tuple[int, int]], num_crops: int
@@ -57,8 +60,11 @@ class PromptProcessor(Protocol):
 class SizedEngine(Protocol):
     """An engine whose limits and speed are known, so that requests can be estimated."""
 
-    processor: Any  # a PromptProcessor
     throughput: Throughput
+
+    @property
+    def processor(self) -> PromptProcessor:
+        """What its prompts are made with."""
 
     @property
     def context_length(self) -> int:
@@ -76,7 +82,9 @@ class StreamingEngine(Protocol):
     phi3v.remote.RemoteEngine has servers behind it.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The checkpoint's name: "embedded", a folder or a hub id; "auto" until it is chosen."""
 
     @property
     def quantize(self) -> str:

@@ -17,8 +17,8 @@ from phi3v.conversation.engine_protocol import (
     GenerationError,
     SizedEngine,
 )
+from phi3v.conversation.request_queue import RequestQueue
 from phi3v.inference.checkpoint_files import EMBEDDED
-from phi3v.inference.request_queue import RequestQueue
 from phi3v.request import Chunk, Request, RequestError
 
 if TYPE_CHECKING:

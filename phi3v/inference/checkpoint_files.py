@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
+from phi3v.conversation.checkpoint_processor import EMBEDDED
 from phi3v.request import RequestError
 
-EMBEDDED = "embedded"
 # In the package once it is installed, beside it in a clone.
 ASSETS = next(folder for parent in Path(__file__).parents if (folder := parent / "assets").is_dir())
 EMBEDDED_FOLDER = ASSETS / "embedded"
@@ -20,7 +21,8 @@ PUBLISHED = "microsoft/Phi-3-vision-128k-instruct"
 # 4,146,621,440 parameters of two bytes each (counted in the published files' headers).
 PUBLISHED_BYTES = 8_293_242_880
 
-FILES = ["*.json", "*.safetensors"]  # no pickles, and no code
+PROCESSOR_FILES = ["*.json"]
+FILES = [*PROCESSOR_FILES, "*.safetensors"]  # no pickles, and no code
 
 FINGERPRINT_BYTES = 2**20
 
@@ -30,11 +32,16 @@ def find_checkpoint(name: str) -> Path:
     return find_folder(name) or find_files(name, FILES)
 
 
-def find_folder(name: str) -> Path | None:
+def find_processor_files(name: str) -> Path:
+    """Return the folder of a checkpoint's JSON files, downloading a hub id's; never its weights."""
+    return find_folder(name, needs_weights=False) or find_files(name, PROCESSOR_FILES)
+
+
+def find_folder(name: str, needs_weights: bool = True) -> Path | None:
     """Return the folder of that name, None for a hub id. Raises RequestError for neither."""
     folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name).expanduser()
     if folder.is_dir():
-        if not any(folder.glob("*.safetensors")):
+        if needs_weights and not any(folder.glob("*.safetensors")):
             raise RequestError(
                 f"{folder} holds no .safetensors file; only that format is loaded, because "
                 "pickled weights can run code. Name a folder that has config.json and weights."
@@ -93,18 +100,27 @@ def find_files(hub_id: str, patterns: list[str]) -> Path:
 
 
 def find_in_cache(hub_id: str, patterns: list[str] = FILES) -> Path:
-    """Return the cached folder of a hub id. Raises RequestError if it is not cached."""
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
-    except LocalEntryNotFoundError as error:
+    """Return the cached folder of a hub id. Raises RequestError if not all of it is cached."""
+    with suppress(LocalEntryNotFoundError):
+        folder = Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
+        # A page in front of servers has cached the JSON files alone.
+        if patterns != FILES or any(folder.glob("*.safetensors")):
+            return folder
+    if patterns == PROCESSOR_FILES:
         raise RequestError(
-            "{hub_id} is not in the cache and the hub cannot be reached. Connect once to "
-            "download it ({size} for the published checkpoints), name a folder that holds it, or "
-            "use --model {embedded}, which needs no network.",
+            "The JSON files of {hub_id} are not in the cache and the hub cannot be reached. "
+            "Connect once to download them (2 MB, no weights), or name a folder that holds them "
+            "with --model.",
             hub_id=hub_id,
-            size=gigabytes(PUBLISHED_BYTES),
-            embedded=EMBEDDED,
-        ) from error
+        )
+    raise RequestError(
+        "{hub_id} is not in the cache and the hub cannot be reached. Connect once to "
+        "download it ({size} for the published checkpoints), name a folder that holds it, or "
+        "use --model {embedded}, which needs no network.",
+        hub_id=hub_id,
+        size=gigabytes(PUBLISHED_BYTES),
+        embedded=EMBEDDED,
+    )
 
 
 def check_disk(hub_id: str, needed: int) -> None:

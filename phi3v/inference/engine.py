@@ -24,6 +24,7 @@ from phi3v.conversation.engine_protocol import (
     GenerationError,
 )
 from phi3v.conversation.prompt import build_prompt
+from phi3v.conversation.request_queue import RequestQueue
 from phi3v.conversation.throughput import Throughput
 from phi3v.inference.adapters import Adapters
 from phi3v.inference.cancellation import Cancelled, cancel_between_layers
@@ -39,7 +40,6 @@ from phi3v.inference.memory import (
     reset_peak,
 )
 from phi3v.inference.prefix_cache import PrefixCache
-from phi3v.inference.request_queue import RequestQueue
 from phi3v.inference.streaming import ANSWERING, Answer, AnswerStreamer, Progress
 from phi3v.inference.token_probabilities import TokenProbabilities
 from phi3v.inference.vision_cache import VisionCache, as_encoder_outputs

@@ -29,14 +29,14 @@ from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
 from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
 from phi3v.ui.ocr.events import connect_reading
 from phi3v.ui.ocr.layout import lay_out_reading
-from phi3v.ui.wiring import MAX_QUEUED, UNQUEUED
+from phi3v.ui.wiring import UNQUEUED, most_held, most_running
 
 # Uploaded and downloaded images: checked every 600 seconds, deleted when 3600 seconds old.
 DELETE_CACHE = (600, 3600)
 # Small events (numbering, downloads) that run concurrently; answers have their own queue.
 SMALL_EVENT_CONCURRENCY = 8
-# Each request in the engine's queue holds a thread; the other 40 are for short events.
-THREADS = MAX_QUEUED + 40
+# Each request that the engine holds has a thread; these are for short events.
+SHORT_EVENT_THREADS = 40
 # Seconds between a page's checks whether the model has been loaded.
 LOADING_POLL_INTERVAL = 1
 # And between those whether all servers still answer.
@@ -68,8 +68,8 @@ def build_page(
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
     guard_addresses(page, settings.upload_limit_bytes)
-    # Of the requests in the engine's queue one is being answered; the others count as waiting.
-    waiting = min(MAX_QUEUED, settings.queue_size) - 1
+    # Of the requests that the engine holds some are being answered; the others count as waiting.
+    waiting = most_held(settings) - most_running(settings)
     page.queue(
         max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENT_CONCURRENCY
     )
@@ -99,7 +99,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "share": settings.share,
         "mcp_server": settings.mcp,
         "auth": settings.credentials,
-        "max_threads": THREADS,
+        "max_threads": most_held(settings) + SHORT_EVENT_THREADS,
         "max_file_size": settings.upload_limit_bytes,
         "allowed_paths": [str(EXAMPLES)],
         "run_history": False,
@@ -170,10 +170,10 @@ def describe_engine(engine: StreamingEngine) -> str:
     if status.state == "failed":
         reason = status.problem or Text(words.NOT_LOADED)
         return translate(Text(words.NOT_LOADED_NOTE, name=name, reason=reason))
-    problem = translate(status.problem) if status.problem else ""
+    problem = status.problem or Text("")
     if status.state == "unreachable":
-        return problem
-    return f"{describe_model(engine)} {problem}".strip()
+        return translate(Text(words.WAITS_FOR_SERVER, problem=problem))
+    return f"{describe_model(engine)} {translate(problem)}".strip()
 
 
 def hide_folder(name: str) -> str:

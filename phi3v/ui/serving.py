@@ -67,13 +67,17 @@ def open_page(
 
 
 def open_engine(settings: Settings) -> "StreamingEngine":
-    """Return an engine that loads the chosen model in the background; imports nothing slow.
+    """Return an engine of the settings' servers, or one that loads a model in the background.
 
-    Raises RequestError for the name of a checkpoint that is none.
+    Imports nothing slow. Raises RequestError for the name of a checkpoint that is none.
     """
     from phi3v.inference.background_loading import LoadingEngine
     from phi3v.inference.checkpoint_files import find_folder
 
+    if settings.servers:
+        from phi3v.inference.connecting import connect
+
+        return connect(settings)
     if settings.model != "auto":
         find_folder(settings.model)
     return LoadingEngine(partial(load_chosen, settings), settings.model)

@@ -8,9 +8,12 @@ from typing import Any
 from phi3v.request import Sampling, is_seed
 from phi3v.settings import Settings
 
-# Requests in the engine's own queue, which reports everyone's position; it serves all tabs, users
-# and endpoints. Further requests wait in the page's queue.
+# Requests that wait in the engine's own queue, which reports everyone's position; it serves all
+# tabs, users and endpoints. Further requests wait in the page's queue.
 MAX_QUEUED = 32
+# Requests that servers are given at once unless --parallel says another number: they may take
+# fewer, and then more wait in the engine's queue.
+MAX_PARALLEL = 64
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # For short events: unqueued, they are never refused because the queue is full. A handler that warns
@@ -21,10 +24,21 @@ UNQUEUED: dict[str, Any] = {"queue": False, **QUIET}
 Shown = list[tuple[str, str | None]] | None
 
 
+def most_running(settings: Settings) -> int:
+    """Return how many requests are answered at once at most."""
+    if not settings.servers:
+        return 1
+    return MAX_PARALLEL if settings.parallel == "auto" else settings.parallel
+
+
+def most_held(settings: Settings) -> int:
+    """Return how many requests the engine holds at most: those that run and those in its queue."""
+    return most_running(settings) - 1 + min(MAX_QUEUED, settings.queue_size)
+
+
 def engine_queue(settings: Settings) -> dict[str, Any]:
     """Return the listener arguments of an event that calls the engine."""
-    limit = min(MAX_QUEUED, settings.queue_size)
-    return {"concurrency_id": "engine", "concurrency_limit": limit}
+    return {"concurrency_id": "engine", "concurrency_limit": most_held(settings)}
 
 
 def files_of(shown: Shown) -> list[str]:

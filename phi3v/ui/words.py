@@ -53,6 +53,7 @@ REASONS = {
     "length": "cut at the longest answer allowed",
     "stopped": "stopped",
     "loop": "ended because it repeated itself",
+    "interrupted": "broken off by the server",
 }
 
 END_NOTES = {
@@ -60,12 +61,14 @@ END_NOTES = {
     "loop": "**The model repeated itself and was stopped**; the repetition is shown once. If the "
     "picture really repeats, Continue adds the rest.",
     "stopped": "**Stopped** before its end: Continue adds the rest.",
+    "interrupted": "**The server broke off** before the end: Continue asks for the rest.",
 }
 
 MODEL_NOTE = "Answers come from **{name}** on {device}, {dtype}."
 SERVED_NOTE = "Answers come from **{name}** on {device}."
 ANY_MODEL = Text("The model")
 LOADING_NOTE = "**{name}** is being loaded; a question asked now is answered once it is there."
+WAITS_FOR_SERVER = "{problem} This page goes on by itself once one answers."
 NOT_LOADED_NOTE = "**{name}** could not be loaded: {reason}"
 NOT_LOADED = "the log says why."
 EMBEDDED_NOTE = (

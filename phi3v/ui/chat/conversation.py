@@ -128,7 +128,7 @@ def settle(chat: Chat, answer: Answer) -> Chat:
     """
     is_current = answer.ticket == chat.ticket
     text = answer.text if is_current else ""
-    ended = is_current and answer.is_complete and answer.finish_reason not in ("length", "loop")
+    ended = is_current and answer.is_complete and answer.finish_reason in ("end", None)
     ends_loops = chat.ends_loops and not (is_current and answer.finish_reason == "loop")
     if chat.is_continued:
         last = chat.turns[-1]

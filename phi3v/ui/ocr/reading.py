@@ -50,7 +50,7 @@ class Result:
     @property
     def can_continue(self) -> bool:
         """True if the answer was cut, stopped or ended as repetition."""
-        return self.page is not None and self.finish_reason in ("length", "loop", "stopped")
+        return self.page is not None and self.finish_reason not in (None, "end")
 
     def formatted(self) -> Formatted:
         """Return the answer, cleaned, in the requested format."""

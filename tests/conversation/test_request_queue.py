@@ -1,6 +1,6 @@
 import threading
 
-from phi3v.inference.request_queue import RequestQueue
+from phi3v.conversation.request_queue import RequestQueue
 
 
 def test_positions_count_from_the_next_request_and_decrease():

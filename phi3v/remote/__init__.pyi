@@ -1,0 +1,2 @@
+from .engine import RemoteEngine as RemoteEngine
+from .servers import Server as Server
