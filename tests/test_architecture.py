@@ -14,7 +14,7 @@ MAX_LINES = 320
 # What must not wait for torch: all that the page and the command line consist of, and below.
 LIGHT = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for folder in ("cli", "comparison", "conversation", "documents", "results", "ui")
+    for folder in ("cli", "comparison", "conversation", "documents", "remote", "results", "ui")
     for file in sorted((PACKAGE / folder).rglob("*.py"))
 ] + [f"phi3v.{name}" for name in sorted(TOP - {"__init__", "__main__"})]
 
@@ -97,7 +97,7 @@ def test_names_of_the_packages_are_there() -> None:
     code = """
 import importlib
 for package in ("", ".comparison", ".conversation", ".documents", ".inference", ".model",
-                ".results", ".ui"):
+                ".remote", ".results", ".ui"):
     module = importlib.import_module("phi3v" + package)
     for name in module.__all__:
         getattr(module, name)

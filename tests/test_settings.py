@@ -101,9 +101,54 @@ def test_help_explains_every_flag_with_its_default(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         read_settings(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for name in Settings.model_fields:
+    shown = Settings.model_fields.keys() - {"server_key"}
+    for name in shown:
         assert f"--{name.replace('_', '-')} " in text
-    assert text.count("(default: ") == len(Settings.model_fields)
+    assert text.count("(default: ") == len(shown)
+
+
+def test_addresses_of_servers_are_completed() -> None:
+    settings = read_settings(["--server", "gpu1:8000, https://gpu2/v1/,http://[::1]:8000/v1"])
+    assert settings.servers == ["http://gpu1:8000", "https://gpu2", "http://[::1]:8000"]
+    assert Settings().servers == []
+
+
+@pytest.mark.parametrize("value", ["", "ftp://gpu1", "gpu1,,gpu2", "http://gpu1?x=1", "http://"])
+def test_what_is_no_address_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--server", value])
+    assert "give addresses such as http://127.0.0.1:8000" in capsys.readouterr().err
+
+
+def test_a_key_in_an_address_is_refused_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--server", "http://secret@gpu1:8000"])
+    problem = capsys.readouterr().err
+    assert "PHI3V_SERVER_KEY" in problem
+    assert "secret" not in problem
+
+
+def test_the_key_of_the_servers_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHI3V_SERVER_KEY", "a-secret")
+    settings = read_settings([])
+    assert settings.server_key.get_secret_value() == "a-secret"
+    assert "a-secret" not in repr(settings) + str(settings.model_dump())
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    assert "server-key" not in capsys.readouterr().out
+    monkeypatch.setenv("PHI3V_SERVER_KEY", "a\nbad-secret")
+    with pytest.raises(SystemExit):
+        read_settings([])
+    assert "bad-secret" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["0", "many", "2000"])
+def test_parallel_out_of_range_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--parallel", value])
+    assert "give auto or a number from 1 to 1024" in capsys.readouterr().err
 
 
 def test_importing_settings_reads_no_flags() -> None:

@@ -4,9 +4,11 @@ Runs in the engine's event loop; knows HTTP and the fields of the answer, and no
 """
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -88,33 +90,35 @@ async def read_answer(
     limits: Limits,
 ) -> None:
     """Put the pieces of an answer until it ends; raises ServerError where it does not end well."""
-    events = aiter(read_events(chunks))
     seconds = limits.first
     is_whole = False
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                event = await anext(events, StopAsyncIteration)
-        except TimeoutError as error:
-            raise ServerError(
-                Text(words.SILENT, address=server.address, seconds=seconds)
-            ) from error
-        if event is StopAsyncIteration:
-            break
-        if not isinstance(event, dict):  # a comment: the server is alive
-            continue
-        if "error" in event:
-            message = read_message(str(event["error"]).encode())
-            code = event["error"].get("code", 500) if isinstance(event["error"], dict) else 500
-            text = Text(words.FAILS, address=server.address, status=code, message=message)
-            raise ServerError(text)
-        delta = read_delta(event)
-        is_whole = is_whole or delta.finish_reason is not None
-        if delta.text:
-            seconds = limits.next
-        put(delta)
+    async with aclosing(read_events(chunks)) as events:
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    event = await anext(events)
+            except StopAsyncIteration:
+                break
+            except TimeoutError as error:
+                text = Text(words.SILENT, address=server.address, seconds=seconds)
+                raise ServerError(text) from error
+            if event is None:  # a comment: the server is alive
+                continue
+            if "error" in event:
+                raise explain_event(server, event["error"])
+            delta = read_delta(event)
+            is_whole = is_whole or delta.finish_reason is not None
+            seconds = limits.next if delta.text else seconds
+            put(delta)
     if not is_whole:
         raise BrokenStreamError("the connection ended before the answer did")
+
+
+def explain_event(server: Server, error: Any) -> ServerError:
+    """Return the error that a server sent as an event of its answer."""
+    code = error.get("code", 500) if isinstance(error, dict) else 500
+    message = read_message(json.dumps(error).encode())
+    return ServerError(Text(words.FAILS, address=server.address, status=code, message=message))
 
 
 def read_delta(event: dict[str, Any]) -> Delta:

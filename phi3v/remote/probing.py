@@ -1,4 +1,4 @@
-"""Asks a server whether it answers, what it serves and how many requests it takes.
+"""Asks a server whether it answers, what it serves, and how many requests it takes.
 
 Runs in the engine's event loop; the answers go into the Server.
 """
@@ -42,8 +42,6 @@ async def probe(client: httpx.AsyncClient, server: Server) -> list[dict[str, Any
         if error.is_down or not server.running or server.problem:
             server.problem = error.text
     server.was_asked = True
-    if server.problem is None:
-        await read_metrics(client, server)
     if server.problem != before:
         tell = logger.info if server.problem is None else logger.warning
         tell("%s", server.problem or f"The server at {server.address} answers.")

@@ -15,7 +15,7 @@ import httpx
 
 from phi3v.conversation.checkpoint_processor import EMBEDDED, CheckpointProcessor, read_processor
 from phi3v.conversation.engine_protocol import EngineStatus
-from phi3v.remote.probing import probe
+from phi3v.remote.probing import probe, read_metrics
 from phi3v.remote.servers import Server, ServerPool
 from phi3v.request import RequestError
 from phi3v.translatable import Text
@@ -87,6 +87,7 @@ class ServerWatch:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             await self._client.aclose()
+            await self._loop.shutdown_asyncgens()
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -105,6 +106,7 @@ class ServerWatch:
         """Record what a server serves, and read the checkpoint's files once one says it."""
         entry = choose_entry(models, self.name)
         server.context_length = read_limit(entry)
+        await read_metrics(self._client, server)
         async with self._reading:
             if self.processor is None:
                 names = [self.name] if self.name != "auto" else name_candidates(entry)
@@ -121,8 +123,8 @@ class ServerWatch:
                 folder = self._find_files(name)
                 processor = read_processor(folder)
             except RequestError as error:
-                if len(names) == 1 or name.count("/") == 1:
-                    problem = error.text
+                is_meant = name == self.name or (name.count("/") == 1 and name[0] != "/")
+                problem = error.text if is_meant else problem
                 continue
             self.name, self.folder, self._problem = name, folder, None
             self.processor = processor

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from phi3v.remote import words as remote_words
 from phi3v.tasks import DETAILS, PRESETS, TASKS
 from phi3v.ui import words
 from phi3v.ui.compare import words as compare_words
@@ -65,7 +66,7 @@ def files_of_the_page() -> list[Path]:
 def find_texts() -> set[str]:
     """Return the English templates of all texts that the page may show."""
     texts = {text for file in files_of_the_page() for text in made_in(file)}
-    for module in (words, compare_words, ocr_words):
+    for module in (words, compare_words, ocr_words, remote_words):
         texts |= set(constants_of(module))
     texts |= {text for task in TASKS for text in (task.title, task.hint)}
     texts |= {preset.title for preset in PRESETS}
