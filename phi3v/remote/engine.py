@@ -20,6 +20,7 @@ from phi3v.conversation.checkpoint_processor import EMBEDDED, CheckpointProcesso
 from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, READ_INTERVAL, EngineStatus
 from phi3v.conversation.request_queue import RequestQueue
 from phi3v.conversation.throughput import Throughput
+from phi3v.remote import words
 from phi3v.remote.answer import RemoteAnswer
 from phi3v.remote.asking import Delta, Limits, ask_server
 from phi3v.remote.drafting import CROPS, Draft, draft_request, write_body
@@ -31,9 +32,6 @@ from phi3v.request import Chunk, Phase, Request, RequestError
 from phi3v.translatable import Text
 
 logger = logging.getLogger(__name__)
-
-TRY_AGAIN = "{problem} Try again; if it stays so, look at the server's log."
-GONE = "The last server has just gone: try again."
 
 # Times that one request waits because all servers ask it to.
 MOST_RESTS = 4
@@ -107,7 +105,7 @@ class RemoteEngine:
         """
         processor = self._watch.processor
         if processor is None:
-            raise RequestError(self.status.problem or Text(GONE))
+            raise RequestError(self.status.problem or Text(words.GONE))
         return processor if self._sends_crops else fix_crops(processor)
 
     @property
@@ -194,7 +192,7 @@ class RemoteEngine:
                 if rests > MOST_RESTS:
                     raise busy.explain(server) from busy
             except ServerError as error:
-                logger.warning("%s", error)
+                logger.warning("%s (%r)", error, error.__cause__)
                 if error.is_down:
                     server.problem = error.text
                 if answer.has_begun:
@@ -203,7 +201,7 @@ class RemoteEngine:
                 failed.append(error)
                 excluded.append(server)
                 if len(failed) > 1:
-                    raise RequestError(TRY_AGAIN, problem=error.text) from error
+                    raise RequestError(words.TRY_AGAIN, problem=error.text) from error
             finally:
                 self.pool.give_back(server)
 
@@ -228,8 +226,8 @@ class RemoteEngine:
                         return server
                 if all(server in excluded for server in self.pool.available):
                     if failed:
-                        raise RequestError(TRY_AGAIN, problem=failed[-1].text)
-                    raise RequestError(self.status.problem or Text(GONE))
+                        raise RequestError(words.TRY_AGAIN, problem=failed[-1].text)
+                    raise RequestError(self.status.problem or Text(words.GONE))
                 yield Chunk("", phase="waiting", number=position, total=total)
                 self.pool.wait(HEARTBEAT_INTERVAL)
             return None

@@ -52,6 +52,11 @@ async def read_models(client: httpx.AsyncClient, server: Server) -> list[dict[st
     """Return the entries of /v1/models. Raises ServerError if there is no such answer."""
     try:
         response = await client.get(f"{server.url}/v1/models", timeout=PROBE_TIMEOUT)
+        if response.status_code >= 500:
+            # `transformers serve` fails here where there is no hub cache, and answers all the same.
+            health = await client.get(f"{server.url}/health", timeout=PROBE_TIMEOUT)
+            if health.status_code == 200:
+                return []
     except httpx.HTTPError as error:
         raise explain_transport(server, error) from error
     no_api = ServerError(Text(words.NO_API, address=server.address, status=response.status_code))

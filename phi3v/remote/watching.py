@@ -15,18 +15,13 @@ import httpx
 
 from phi3v.conversation.checkpoint_processor import EMBEDDED, CheckpointProcessor, read_processor
 from phi3v.conversation.engine_protocol import EngineStatus
+from phi3v.remote import words
 from phi3v.remote.probing import probe, read_metrics
 from phi3v.remote.servers import Server, ServerPool
 from phi3v.request import RequestError
 from phi3v.translatable import Text
 
 logger = logging.getLogger(__name__)
-
-NO_SERVER = "No server answers. {problems} Start one, or give another address with --server."
-NO_CHECKPOINT = (
-    'The server at {address} calls its model "{model}", which is no checkpoint that is known '
-    "here: say with --model which one it is, as a Hugging Face id or a folder."
-)
 
 
 class ServerWatch:
@@ -66,7 +61,7 @@ class ServerWatch:
         if self._problem is not None:
             return EngineStatus("unreachable", self._problem, is_final=False)
         if len(problems) == len(self._pool.servers):
-            problem = Text(NO_SERVER, problems=joined or "")
+            problem = Text(words.NO_SERVER, problems=joined or "")
             return EngineStatus("unreachable", problem, is_final=False)
         return EngineStatus("loading", is_final=False)
 
@@ -117,7 +112,8 @@ class ServerWatch:
 
     def _read_files(self, server: Server, names: list[str]) -> None:
         """Read the files of the first of these checkpoints that is one."""
-        problem = Text(NO_CHECKPOINT, address=server.address, model=names[0] if names else "")
+        called = names[-1] if names else ""
+        problem = Text(words.NO_CHECKPOINT, address=server.address, model=called)
         for name in names:
             try:
                 folder = self._find_files(name)

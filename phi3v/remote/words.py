@@ -13,7 +13,7 @@ NO_API = (
     "OpenAI-compatible server with --server."
 )
 UNREACHABLE = "The server at {address} cannot be reached."
-FAILS = "The server at {address} failed with {status}: {message}"
+FAILS = "The server at {address} failed with {status} ({message})."
 SILENT = "The server at {address} has been silent for {seconds:.0f} s."
 BROKE_OFF = "The server at {address} broke off before the answer was whole."
 REFUSES = "The server at {address} refuses the request: {message}"

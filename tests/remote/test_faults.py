@@ -120,10 +120,10 @@ def test_an_answer_is_whole_once_its_reason_came() -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (refuse(500, "out of memory"), "failed with 500: out of memory Try again"),
+        (refuse(500, "out of memory"), r"failed with 500 \(out of memory\)\. Try again"),
         (refuse(401), "set PHI3V_SERVER_KEY"),
         (refuse(307, Location="http://127.0.0.1:9/"), "give its final address with --server"),
-        (refuse(404, "no model m"), "failed with 404: no model m"),
+        (refuse(404, "no model m"), r"failed with 404 \(no model m\)"),
         (refuse(413, "too large"), "refuses the request: too large"),
         (break_off(), "broke off before the answer was whole"),
     ],
