@@ -33,14 +33,45 @@ def test_an_uncached_hub_id_is_refused_when_offline(monkeypatch, tmp_path):
         checkpoint_files.find_checkpoint("microsoft/Phi-3-vision-128k-instruct")
 
 
-def test_a_cached_hub_id_is_found_when_offline(monkeypatch, tmp_path):
+@pytest.fixture
+def cached(monkeypatch, tmp_path):
+    """The cached folder of a hub that cannot be reached."""
+
     def only_cached(hub_id, local_files_only=False, **kwargs):
         if local_files_only:
             return str(tmp_path)
         raise checkpoint_files.OfflineModeIsEnabled("offline")
 
     monkeypatch.setattr(checkpoint_files, "snapshot_download", only_cached)
-    assert checkpoint_files.find_checkpoint("microsoft/Phi-3.5-vision-instruct") == tmp_path
+    return tmp_path
+
+
+def test_a_cached_hub_id_is_found_when_offline(cached):
+    for name in ("config.json", "model.safetensors"):
+        (cached / name).touch()
+    assert checkpoint_files.find_checkpoint("microsoft/Phi-3.5-vision-instruct") == cached
+
+
+def test_cached_json_files_are_enough_for_servers_only(cached):
+    hub_id = "microsoft/Phi-3.5-vision-instruct"
+    with pytest.raises(RequestError, match="JSON files of microsoft/Phi-3.5-vision-instruct are"):
+        checkpoint_files.find_processor_files(hub_id)
+    (cached / "config.json").touch()
+    assert checkpoint_files.find_processor_files(hub_id) == cached
+    with pytest.raises(RequestError, match="is not in the cache"):
+        checkpoint_files.find_checkpoint(hub_id)
+
+
+def test_for_servers_no_weights_are_downloaded(monkeypatch, tmp_path):
+    asked = []
+
+    def download(hub_id, allow_patterns, dry_run=False):
+        asked.append(allow_patterns)
+        return [] if dry_run else str(tmp_path)
+
+    monkeypatch.setattr(checkpoint_files, "snapshot_download", download)
+    assert checkpoint_files.find_processor_files("microsoft/Phi-3.5-vision-instruct") == tmp_path
+    assert asked == [["*.json"], ["*.json"]]
 
 
 def test_a_download_larger_than_the_disk_is_refused_with_both_sizes(monkeypatch):
