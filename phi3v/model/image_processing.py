@@ -120,6 +120,13 @@ class Phi3VImageProcessor(PilBackend):
         image, for an image that is empty, more elongated than 336 * num_crops or, without
         do_resize, larger than num_crops crops, and for a keyword that asks for anything else.
         """
+        for name, accepted in FIXED_KEYWORDS.items():
+            value = kwargs.get(name, getattr(self, name))
+            if value not in accepted:
+                raise ValueError(
+                    f"{name}={value!r} is not supported: images are scaled to fill at most "
+                    "num_crops crops, padded with white and returned with channels first."
+                )
         return super().preprocess(images, *args, **kwargs)
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
@@ -127,12 +134,6 @@ class Phi3VImageProcessor(PilBackend):
         return fetch_images(image_url_or_urls)
 
     def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
-        for name, accepted in FIXED_KEYWORDS.items():
-            if kwargs.get(name) not in accepted:
-                raise ValueError(
-                    f"{name}={kwargs[name]!r} is not supported: images are scaled to fill at most "
-                    "num_crops crops, padded with white and returned with channels first."
-                )
         names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
         validate_preprocess_arguments(**{name: kwargs[name] for name in names})
         if kwargs["do_rescale"] and not kwargs["rescale_factor"]:
@@ -184,13 +185,13 @@ def pack(
     device: str | torch.device | None,
     return_tensors: str | None,
 ) -> BatchFeature:
-    """Tensors of the asked kind, on the device; without a kind, lists of arrays and of sizes."""
+    """Tensors of the asked kind, pixels on the device; without a kind, lists of arrays, sizes."""
     if return_tensors is None:
         return BatchFeature(
             {"pixel_values": list(pixel_values.numpy()), "image_sizes": image_sizes.tolist()}
         )
     if device is not None:
-        pixel_values, image_sizes = pixel_values.to(device), image_sizes.to(device)
+        pixel_values = pixel_values.to(device)
     data = {"pixel_values": pixel_values, "image_sizes": image_sizes}
     return BatchFeature(data, tensor_type=return_tensors)
 

@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface_hub.dataclasses import validate_typed_dict
 from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.image_utils import ImageInput
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
-from transformers.processing_utils import MultiModalData
+from transformers.processing_utils import MultiModalData, TextKwargs
 
 from .configuration import Phi3VConfig
 from .crops import CROP_SIZE, count_image_tokens, crop_grid, grid_without_resizing
@@ -107,7 +108,11 @@ class Phi3VProcessor(ProcessorMixin):
             return self.image_processor(images, **image_kwargs)
         for name in PROCESSOR_KEYWORDS:
             text_kwargs.pop(name, None)
+        if kwargs:  # of images' keywords their processor does it, of texts' nothing in transformers
+            validate_typed_dict(TextKwargs, text_kwargs)
         return_tensors = text_kwargs.pop("return_tensors", None)
+        if image_kwargs.setdefault("return_tensors", return_tensors) != return_tensors:
+            raise ValueError("return_tensors differs for text and images; give it once, for both.")
 
         ordered_images = self.order_images(texts, images)
         image_inputs = (

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from huggingface_hub.dataclasses import validate_typed_dict
 from transformers import PreTrainedTokenizerBase
 from transformers.processing_utils import TextKwargs
 from transformers.tokenization_utils_base import PaddingStrategy, TruncationStrategy
@@ -49,7 +48,6 @@ def encode_prompts(
     Offsets count in that text. Raises ValueError for keywords of UNSUPPORTED, and where truncation
     would take slots from an image.
     """
-    validate_typed_dict(TextKwargs, dict(text_kwargs))
     options: dict[str, Any] = {k: v for k, v in text_kwargs.items() if v is not None}
     for name in UNSUPPORTED:
         if options.get(name):

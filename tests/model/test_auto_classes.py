@@ -98,6 +98,14 @@ def test_a_saved_processor_loads_again_with_its_settings(published, tmp_path):
     assert again(prompt)["input_ids"].tolist() == processor(prompt)["input_ids"].tolist()
 
 
+@pytest.mark.parametrize("name", ["Phi3VConfig", "Phi3VImageProcessor"])
+def test_a_class_can_be_what_imports_transformers(name):
+    code = (
+        f"from phi3v import {name}; from transformers import AutoProcessor as auto; auto.register"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_importing_phi3v_does_not_import_gradio():
     code = "import sys, phi3v; sys.exit('gradio' in sys.modules or 'spaces' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
