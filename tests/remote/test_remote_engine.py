@@ -227,3 +227,14 @@ def test_an_answer_is_continued_by_the_server() -> None:
     with run_servers(echo) as (server,), connect(server) as engine:
         read(engine, replace(ask("So?"), turns=turns, is_continued=True))
     assert server.bodies[0]["continue_final_message"] is True
+
+
+def test_a_request_chooses_among_the_models_that_a_server_offers() -> None:
+    with run_servers(echo) as (server,):
+        server.models = [MODEL, {"id": "an-adapter", "parent": "phi3v"}]
+        with connect(server) as engine:
+            read(engine, ask("Hi", adapter="an-adapter"))
+            read(engine, ask("Hi", model="embedded"))
+            with pytest.raises(RequestError, match="no model other; they have: an-adapter, "):
+                read(engine, ask("Hi", model="other"))
+    assert [body["model"] for body in server.bodies] == ["an-adapter", "phi3v"]
