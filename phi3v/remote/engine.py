@@ -152,12 +152,20 @@ class RemoteEngine:
                 return
             yield Chunk("", phase="loading")
             time.sleep(READ_INTERVAL)
+        self._check_choice(request)
         draft = self._draft(request, self._sends_crops)
         yield from self._answer(answer, draft)
         statistics = answer.statistics(draft.prompt, self.processor)
         self.throughput.record(statistics)
         logger.info("%s", statistics)
         yield Chunk("", statistics, tokens=tuple(answer.tokens))
+
+    def _check_choice(self, request: Request) -> None:
+        """Raise RequestError for a model or an adapter that no server offers."""
+        offered = {self.name}.union(*(server.models for server in self.pool.available))
+        for name in filter(None, (request.model, request.adapter)):
+            if name not in offered:
+                raise RequestError(words.NOT_OFFERED, name=name, known=", ".join(sorted(offered)))
 
     def _draft(self, request: Request, sends_crops: bool) -> Draft:
         with self._opening:
@@ -239,7 +247,7 @@ class RemoteEngine:
     ) -> Chunks:
         """Send a request to a server, and yield its answer until it ends or is stopped."""
         deltas: queue.SimpleQueue[Delta] = queue.SimpleQueue()
-        body = write_body(draft, self.processor, server.model, refused)
+        body = write_body(draft, self.processor, server.name_model(draft.request), refused)
         answer.sent_at = time.perf_counter()
         asking = self._watch.run(
             lambda client: ask_server(client, server, body, deltas.put, self.limits)

@@ -32,14 +32,16 @@ class Server:
 
     problem says why it gets no requests; None if it answers. capacity is how many requests it
     takes at once, running how many of ours it has and others how many of other clients.
-    refused_fields are optional fields of a request that it does not take, accepted_fields those
-    that it took once. rests_until is a time.monotonic() before which it asked for none.
+    model is what it calls its model, and models all that it offers. refused_fields are optional
+    fields of a request that it does not take, accepted_fields those that it took once. rests_until
+    is a time.monotonic() before which it asked for none.
     """
 
     url: str
     was_asked: bool = False
     problem: Text | None = None
     model: str = ""
+    models: frozenset[str] = frozenset()
     context_length: int | None = None
     capacity: int = DEFAULT_CAPACITY
     running: int = 0
@@ -57,6 +59,11 @@ class Server:
     def is_up(self) -> bool:
         """True if it answered when it was asked last, and its model is known."""
         return self.was_asked and self.problem is None and bool(self.model)
+
+    def name_model(self, request: Request) -> str:
+        """Return what it calls the adapter or the model that a request chooses."""
+        chosen = request.adapter or request.model or ""
+        return chosen if chosen in self.models else self.model
 
     @property
     def load(self) -> int:

@@ -100,6 +100,7 @@ class ServerWatch:
     async def _identify(self, server: Server, models: list[dict[str, Any]]) -> None:
         """Record what a server serves, and read the checkpoint's files once one says it."""
         entry = choose_entry(models, self.name)
+        server.models = frozenset(str(one["id"]) for one in models if "id" in one)
         server.context_length = read_limit(entry)
         await read_metrics(self._client, server)
         async with self._reading:

@@ -17,6 +17,7 @@ FAILS = "The server at {address} failed with {status} ({message})."
 SILENT = "The server at {address} has been silent for {seconds:.0f} s."
 BROKE_OFF = "The server at {address} broke off before the answer was whole."
 REFUSES = "The server at {address} refuses the request: {message}"
+NOT_OFFERED = "The servers have no model {name}; they have: {known}."
 BUSY = "The server at {address} takes no more requests now: try again in {seconds:.0f} s."
 
 TRY_AGAIN = "{problem} Try again; if it stays so, look at the server's log."

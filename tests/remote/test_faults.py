@@ -38,8 +38,15 @@ def hang_after(*pieces: str) -> Script:
         for piece in pieces:
             exchange.say(piece)
         exchange.hang()
+        exchange.say(" too late")
+        exchange.end()
 
     return write
+
+
+def answer_late(exchange: Exchange) -> None:
+    exchange.hang()
+    echo(exchange)
 
 
 BEFORE_THE_FIRST_TOKEN = {
@@ -55,7 +62,7 @@ BEFORE_THE_FIRST_TOKEN = {
     "404": refuse(404, "no such model"),
     "401": refuse(401),
     "a redirect": refuse(307, Location="http://127.0.0.1:9/v1/chat/completions"),
-    "silence": lambda exchange: exchange.hang(),
+    "silence": answer_late,
     "silence after headers": hang_after(),
 }
 
@@ -267,6 +274,16 @@ def test_a_dead_server_is_left_out_and_told_while_another_answers() -> None:
         assert len(server.bodies) == 4
         assert (engine.status.state, engine.device) == ("ready", f"127.0.0.1:{server.port}")
         assert f"127.0.0.1:{dead.port} cannot be reached" in engine.status.problem
+
+
+def test_a_server_that_has_died_is_not_asked_again_before_it_answers() -> None:
+    with run_servers(echo, echo) as servers, connect(*servers, probe_interval=60) as engine:
+        while not all(one.is_up for one in engine.pool.servers):
+            time.sleep(0.01)
+        servers[0].kill()
+        for number in range(3):
+            assert read(engine, ask(f"Hi {number}"))[0] == f"Hi {number}"
+        assert engine.device == f"127.0.0.1:{servers[1].port}"
 
 
 def test_a_server_that_names_no_known_checkpoint_is_told() -> None:

@@ -23,11 +23,14 @@ def wait_until(is_so, seconds: float = 10) -> None:
 
 
 def write_slowly(exchange: Exchange) -> None:
-    """A word every hundredth of a second, until the client leaves."""
+    """A word every hundredth of a second, for five seconds or until the client leaves."""
     exchange.begin()
-    while not exchange.is_left():
+    for _ in range(500):
+        if exchange.is_left():
+            return
         exchange.say("word ")
         time.sleep(0.01)
+    exchange.end()
 
 
 def test_an_answer_comes_with_the_server_s_figures() -> None:
@@ -227,3 +230,14 @@ def test_an_answer_is_continued_by_the_server() -> None:
     with run_servers(echo) as (server,), connect(server) as engine:
         read(engine, replace(ask("So?"), turns=turns, is_continued=True))
     assert server.bodies[0]["continue_final_message"] is True
+
+
+def test_a_request_chooses_among_the_models_that_a_server_offers() -> None:
+    with run_servers(echo) as (server,):
+        server.models = [MODEL, {"id": "an-adapter", "parent": "phi3v"}]
+        with connect(server) as engine:
+            read(engine, ask("Hi", adapter="an-adapter"))
+            read(engine, ask("Hi", model="embedded"))
+            with pytest.raises(RequestError, match="no model other; they have: an-adapter, "):
+                read(engine, ask("Hi", model="other"))
+    assert [body["model"] for body in server.bodies] == ["an-adapter", "phi3v"]

@@ -61,9 +61,12 @@ class Exchange:
         readable, _, _ = select.select([connection], [], [], 0)
         return bool(readable) and connection.recv(1) == b""
 
-    def hang(self) -> None:
-        """Send nothing more until the client leaves."""
-        while not self.is_left():
+    def hang(self, seconds: float = 5) -> None:
+        """Send nothing for so long, or until the client leaves, which raises ConnectionError."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.is_left():
+                raise ConnectionError("the client left")
             time.sleep(0.01)
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
