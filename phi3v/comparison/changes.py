@@ -98,10 +98,6 @@ def find_changes(first: Pixels, second: Pixels, inside: Mask) -> Changes:
     """Return what changed between two images that were saved with loss, scaled or warped."""
     grey = to_grey(first), to_grey(second)
     noise = measure_noise(*grey, inside)
-    if noise > NOISE:
-        first, second = (ndimage.median_filter(pixels, (3, 3, 1)) for pixels in (first, second))
-        grey = to_grey(first), to_grey(second)
-    # a median of nine leaves 0.4 of the noise's deviation
     least = max(CHANGED_COLOUR, NOISE_PEAKS * NOISE_LEFT * noise if noise > NOISE else 0.0)
     similar, distance = similarity_map(*grey), colour_distance(first, second)
     mask = (similar < CHANGED_SIMILARITY) & (distance > least) & inside

@@ -127,11 +127,14 @@ def compare_ordered(first: Image.Image, second: Image.Image) -> tuple[Difference
     everywhere = np.ones(size[::-1], bool)
     pixels = to_pixels(canvas)
     exact = find_exact_changes(first, second, size) if first.size == second.size else None
-    if exact is not None:
-        aligned = Aligned(to_pixels(fit_to_size(second, size)), everywhere, None)
-        return conclude(canvas, (pixels, aligned), exact), np.eye(3)
-    turn = find_turn(first, second, SAME_RATIO)
+    turn: Turn = "none" if exact is not None else find_turn(first, second, SAME_RATIO)
     upright = turn_back(second, turn)
+    if turn != "none" and first.size == upright.size:
+        exact = find_exact_changes(first, upright, size)
+    if exact is not None:
+        aligned = Aligned(to_pixels(fit_to_size(upright, size)), everywhere, None)
+        difference = conclude(canvas, (pixels, aligned), exact, turn=turn)
+        return difference, lead_to_second(aligned, size, choose_canvas(second), turn)
     same_ratio = is_same_ratio(first.size, upright.size)
     own = fit_to_size(upright, scale_size(upright.size, size[0] / first.width))
     limited = to_pixels(limit_resolution(canvas, upright.size)) if same_ratio else pixels
@@ -141,14 +144,41 @@ def compare_ordered(first: Image.Image, second: Image.Image) -> tuple[Difference
     if not is_plain_copy(evened, brightening):
         aligned = align(pixels, limited, own, scaled, same_ratio)
         evened, brightening = even_out(limited if aligned.matrix is None else pixels, aligned)
-    changes = find_changes(evened[0], evened[1].pixels, aligned.inside)
+    changes = None
+    if aligned.matrix is not None and not brightening and size == first.size:
+        changes = find_shifted_changes(first, upright, aligned)
+    if changes is None:
+        changes = find_changes(evened[0], evened[1].pixels, aligned.inside)
     difference = conclude(canvas, evened, changes, same_ratio, turn, brightening)
     if difference.verdict == "different":
         shown = pad_to_size(second, size)
         difference = replace(difference, second=shown)
     else:
         difference = replace(difference, second=to_image(aligned.pixels))
-    return difference, lead_to_second(aligned, size, own.size, choose_canvas(second), turn)
+    return difference, lead_to_second(aligned, size, choose_canvas(second), turn)
+
+
+def find_shifted_changes(
+    first: Image.Image, second: Image.Image, aligned: Aligned
+) -> Changes | None:
+    """Compare two images pixel by pixel where a shift by whole pixels lays them on each other.
+
+    None if the transform is something else, or they were saved with loss.
+    """
+    assert aligned.matrix is not None, "only a moved image is shifted"
+    x, y = (round(float(shift)) for shift in aligned.matrix[:2, 2])
+    if not np.array_equal(aligned.matrix, [[1, 0, x], [0, 1, y], [0, 0, 1]]):
+        return None
+    if aligned.size != second.size:
+        return None
+    left, top = max(0, -x), max(0, -y)
+    right, bottom = min(first.width, second.width - x), min(first.height, second.height - y)
+    part = second.crop((left + x, top + y, right + x, bottom + y))
+    found = find_exact_changes(first.crop((left, top, right, bottom)), part, part.size)
+    if found is None:
+        return None
+    around = (top, first.height - bottom), (left, first.width - right)
+    return replace(found, mask=np.pad(found.mask, around), heat=np.pad(found.heat, around))
 
 
 def is_plain_copy(evened: tuple[Pixels, Aligned], brightening: float) -> bool:
@@ -232,7 +262,6 @@ def number_boxes(boxes: list[Box]) -> tuple[Region, ...]:
 def lead_to_second(
     aligned: Aligned,
     size: tuple[int, int],
-    own: tuple[int, int],
     canvas: tuple[int, int],
     turn: Turn,
 ) -> Matrix:
@@ -242,9 +271,9 @@ def lead_to_second(
     if aligned.matrix is None:
         matrix = np.diag([upright[0] / size[0], upright[1] / size[1], 1])
     else:
-        matrix = np.diag([upright[0] / own[0], upright[1] / own[1], 1]) @ count_from_corners(
-            aligned.matrix
-        )
+        matrix = np.diag(
+            [upright[0] / aligned.size[0], upright[1] / aligned.size[1], 1]
+        ) @ count_from_corners(aligned.matrix)
     return np.linalg.inv(back) @ matrix
 
 
@@ -274,7 +303,7 @@ def see_from_second(
         second=other,
         heat=heat,
         turn=turn,
-        brightening=-difference.brightening,
+        brightening=0.0 - difference.brightening,
     )
 
 
