@@ -266,8 +266,14 @@ COPIES = {
 }
 
 
-@kinds
-@pytest.mark.parametrize("copy", COPIES)
+SOME = ["a half turn", "darker", "noise", "a crop"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "copy"),
+    [(draw_shapes, copy) for copy in COPIES]
+    + [(draw, copy) for draw in (draw_page, draw_scene) for copy in SOME],
+)
 def test_a_copy_gets_its_verdict_in_either_order_and_no_regions(draw, copy):
     verdict, change = COPIES[copy]
     image, other = draw(), change(draw())
@@ -369,9 +375,14 @@ def test_a_stamp_on_a_compressed_empty_sheet_is_one_region():
             assert (difference.verdict, len(difference.regions)) == ("nearly the same", 1)
 
 
-@kinds
-@pytest.mark.parametrize("size", [(640, 480), (2400, 1800)])
-@pytest.mark.parametrize("line", [(300, 0, 300, 1), (0, 0.4, 1, 0.4)])
+@pytest.mark.parametrize(
+    ("draw", "size", "line"),
+    [
+        (draw_page, (640, 480), (300, 0, 300, 1)),
+        (draw_shapes, (640, 480), (0, 0.4, 1, 0.4)),
+        (draw_scene, (2400, 1800), (0, 0.4, 1, 0.4)),
+    ],
+)
 def test_a_line_of_one_pixel_is_found(draw, size, line):
     image = draw().resize(size)
     changed = image.copy()
