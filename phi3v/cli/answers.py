@@ -109,9 +109,15 @@ def compare_pixels(number: int, first: Image.Image, second: Image.Image) -> dict
 
     found = compare_pictures(first, second)
     scale = first.width / found.first.width
+    notes: dict[str, Any] = {}
+    if found.turn != "none":
+        notes["turn"] = found.turn
+    if found.brightening:
+        notes["brightening"] = round(found.brightening, 4)
     return {
         "pictures": [number, number + 1],
         "verdict": found.verdict,
+        **notes,
         "similarity": round(found.similarity, 4),
         "regions": [
             {"number": region.number, "box": [round(side * scale) for side in region.box]}

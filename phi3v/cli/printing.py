@@ -132,7 +132,10 @@ def describe_pixels(found: dict[str, Any]) -> str:
         f"{region['number']}: {', '.join(map(str, region['box']))}" for region in found["regions"]
     )
     regions = f"; changed (left, top, right, bottom): {boxes}" if boxes else ""
-    return f"[pixels of {first} and {second}: {found['verdict']}{regions}]"
+    turn = f", {found['turn']}" if "turn" in found else ""
+    if "brightening" in found:
+        turn += f", {second} is {'brighter' if found['brightening'] > 0 else 'darker'}"
+    return f"[pixels of {first} and {second}: {found['verdict']}{turn}{regions}]"
 
 
 def strip_control_characters(text: str) -> str:

@@ -1,40 +1,63 @@
-"""Compares two images by their pixels: resized to one canvas, aligned, changes boxed and numbered.
+"""Compares two images by their pixels: turned, aligned, evened in brightness, changes boxed.
 
 Complements the model, which is unreliable at seeing that two images are equal to the last pixel, or
 that one small object is missing. Knows images only; must not know the model, files or the page.
-scikit-image takes half a second to import, so it is imported where it is used. Legend: H, W height
-and width of the canvas that both images have.
+Both are compared in the frame of the larger one, so that the order does not matter, and the result
+is brought to the frame of the first. Legend: H, W height and width of a canvas.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
-from phi3v.comparison.alignment import Mask, Pixels, align, colour_similarity, similarity_map
+from phi3v.comparison.alignment import (
+    Aligned,
+    Mask,
+    Matrix,
+    Pixels,
+    align,
+    count_from_corners,
+    mean_similarity,
+    scale_of,
+    to_grey,
+    to_pixels,
+    warp,
+)
+from phi3v.comparison.changes import (
+    NOISE,
+    Box,
+    Changes,
+    box_changes,
+    find_changes,
+    find_exact_changes,
+    is_different,
+    measure_noise,
+    sort_boxes,
+)
+from phi3v.comparison.orientation import SIDEWAYS, Turn, find_turn, turn_back, turn_matrix, undo
+from phi3v.comparison.tone import find_tone
 
-Verdict = Literal["identical", "re-encoded", "nearly the same", "different"]
-Box = tuple[int, int, int, int]
+Verdict = Literal[
+    "identical", "re-encoded", "noisy", "brightness", "turned", "mirrored", "cropped",
+    "nearly the same", "different",
+]  # fmt: skip
 
 # The canvas's longer side: details below a thousandth of it are compression noise.
 CANVAS_SIDE: Final = 1024
 MIN_SIDE: Final = 16  # structural similarity needs windows of 7 x 7
 # Aspect ratios that differ by more are of images that were cropped, not only scaled.
 SAME_RATIO: Final = 0.02
-# A pixel is changed if its structural similarity (1 is equal) is below the first and its colour
-# distance (0 to 1) above the second. JPEG at quality 60 stays above the first or below the second,
-# measured on text and flat colours.
-CHANGED_SIMILARITY: Final = 0.7
-CHANGED_COLOUR: Final = 0.06
-# Two images are "different" if this share of the area, or of all content, changed, and the edges in
-# it correlate by less than SAME_EDGES (two texts of one layout have 0.65).
-DIFFERENT_AREA: Final = 0.6
-DIFFERENT_CONTENT: Final = 0.9
-SAME_EDGES: Final = 0.8
-MAX_REGIONS: Final = 40
+# An image is a part of the other if so much of it lies on that, and that is larger than it.
+PART: Final = 0.9
+# Images of other aspect ratios that are less similar, stretched onto each other, are different.
+STRETCHED_SIMILARITY: Final = 0.5
+# Blurred images that are more similar lie on each other.
+SAME_SIMILARITY: Final = 0.9
 BOX_COLOUR: Final = (220, 30, 60)
 
 
@@ -50,10 +73,12 @@ class Region:
 class Difference:
     """The result of a comparison: verdict, changed regions and both images on one canvas.
 
-    first and second have one size, and second is aligned with first if they are nearly the same.
-    heat is a greyscale image of that size, brighter where they differ more. similarity is the mean
+    first and second have one size, and second lies as first does unless they are different. heat is
+    a greyscale image of that size, brighter where they differ more. similarity is the mean
     structural similarity of the RGB channels, 1 for equal images. moved is True if second had to be
-    shifted, rotated or scaled to match first.
+    shifted, rotated or scaled to match first, cropped if one is a part of the other besides. turn
+    says how second was turned or mirrored, brightening by how much it is brighter (0 to 1, negative
+    if darker, 0 without one curve that explains it), noise how much grain is between them (0 to 1).
     """
 
     verdict: Verdict
@@ -63,35 +88,237 @@ class Difference:
     second: Image.Image
     heat: Image.Image
     moved: bool = False
+    cropped: bool = False
+    turn: Turn = "none"
+    brightening: float = 0.0
+    noise: float = 0.0
 
 
 def compare_pictures(first: Image.Image, second: Image.Image) -> Difference:
     """Compare two RGB images of any sizes; takes about a second.
 
     "identical" images have equal pixels, "re-encoded" ones differ only by scaling or compression,
-    "nearly the same" ones by changed regions or alignment; "different" ones have too little in
-    common to list regions.
+    "noisy", "brightness", "turned", "mirrored" and "cropped" ones by that only, "nearly the same"
+    ones by changed regions or alignment; "different" ones have too little in common to list
+    regions. The verdict is the same in either order.
+    """
+    if first.size == second.size and first.tobytes() == second.tobytes():
+        size = choose_canvas(first)
+        canvas = fit_to_size(first, size)
+        return Difference("identical", 1.0, (), canvas, canvas, Image.new("L", size))
+    if order_of(first) < order_of(second):
+        return see_from_second(compare_ordered(second, first), second, first)
+    return compare_ordered(first, second)[0]
+
+
+def order_of(image: Image.Image) -> tuple[int, int, bytes]:
+    """Return what decides which of two images is the reference: the larger one is."""
+    return image.width * image.height, image.width, image.tobytes()
+
+
+def compare_ordered(first: Image.Image, second: Image.Image) -> tuple[Difference, Matrix]:
+    """Compare two images in the frame of the first.
+
+    The matrix, 3 x 3, leads from its canvas to the second's, as that was before it was turned back;
+    both count from corners of pixels.
     """
     size = choose_canvas(first)
-    canvas = first.resize(size, Image.Resampling.LANCZOS) if size != first.size else first
-    if first.size == second.size and np.array_equal(np.asarray(first), np.asarray(second)):
-        return Difference("identical", 1.0, (), canvas, canvas, Image.new("L", size))
-    fitted = fit_to_canvas(second, size)
-    same_ratio = is_same_ratio(first.size, second.size)
-    pixels = to_pixels(limit_resolution(canvas, second.size) if same_ratio else canvas)
-    aligned, inside, moved = align(pixels, to_pixels(fitted), same_ratio)
-    similarity = colour_similarity(pixels, aligned, inside)
-    changed, heat = find_changes(pixels, aligned, inside)
-    verdict: Verdict = "nearly the same"
-    regions = box_regions(changed)
-    if is_different(pixels, aligned, changed, inside):
-        verdict, regions, moved = "different", (), False
-        aligned = to_pixels(fitted)
-    elif not regions and not moved:
-        verdict = "re-encoded"
+    canvas = fit_to_size(first, size)
+    everywhere = np.ones(size[::-1], bool)
+    pixels = to_pixels(canvas)
+    exact = find_exact_changes(first, second, size) if first.size == second.size else None
+    turn: Turn = "none" if exact is not None else find_turn(first, second, SAME_RATIO)
+    upright = turn_back(second, turn)
+    if turn != "none" and first.size == upright.size:
+        exact = find_exact_changes(first, upright, size)
+    if exact is not None:
+        aligned = Aligned(to_pixels(fit_to_size(upright, size)), everywhere, None)
+        difference = conclude(canvas, (pixels, aligned), exact, turn=turn)
+        return difference, lead_to_second(aligned, size, choose_canvas(second), turn)
+    same_ratio = is_same_ratio(first.size, upright.size)
+    own = fit_to_size(upright, scale_size(upright.size, size[0] / first.width))
+    limited = to_pixels(limit_resolution(canvas, upright.size)) if same_ratio else pixels
+    scaled = fit_to_size(upright, size)
+    aligned = Aligned(to_pixels(scaled), everywhere, None)
+    evened, brightening = even_out(limited, aligned)
+    if not is_plain_copy(evened, brightening):
+        aligned = align(pixels, limited, own, scaled, same_ratio)
+        evened, brightening = even_out(limited if aligned.matrix is None else pixels, aligned)
+    changes = None
+    if aligned.matrix is not None and not brightening and size == first.size:
+        changes = find_shifted_changes(first, upright, aligned)
+    if changes is None:
+        changes = find_changes(evened[0], evened[1].pixels, aligned.inside)
+    difference = conclude(canvas, evened, changes, same_ratio, turn, brightening)
+    if difference.verdict == "different":
+        shown = pad_to_size(second, size)
+        difference = replace(difference, second=shown)
+    else:
+        difference = replace(difference, second=to_image(aligned.pixels))
+    return difference, lead_to_second(aligned, size, choose_canvas(second), turn)
+
+
+def find_shifted_changes(
+    first: Image.Image, second: Image.Image, aligned: Aligned
+) -> Changes | None:
+    """Compare two images pixel by pixel where a shift by whole pixels lays them on each other.
+
+    None if the transform is something else, or they were saved with loss.
+    """
+    assert aligned.matrix is not None, "only a moved image is shifted"
+    x, y = (round(float(shift)) for shift in aligned.matrix[:2, 2])
+    if not np.array_equal(aligned.matrix, [[1, 0, x], [0, 1, y], [0, 0, 1]]):
+        return None
+    if aligned.size != second.size:
+        return None
+    left, top = max(0, -x), max(0, -y)
+    right, bottom = min(first.width, second.width - x), min(first.height, second.height - y)
+    part = second.crop((left + x, top + y, right + x, bottom + y))
+    found = find_exact_changes(first.crop((left, top, right, bottom)), part, part.size)
+    if found is None:
+        return None
+    around = (top, first.height - bottom), (left, first.width - right)
+    return replace(found, mask=np.pad(found.mask, around), heat=np.pad(found.heat, around))
+
+
+def is_plain_copy(evened: tuple[Pixels, Aligned], brightening: float) -> bool:
+    """True if only brightness or grain seems to be between two images that lie on each other."""
+    first, second = (to_grey(pixels) for pixels in (evened[0], evened[1].pixels))
+    if not brightening and measure_noise(first, second, evened[1].inside) <= NOISE:
+        return False
+    first, second = (ndimage.gaussian_filter(grey, 1.5) for grey in (first, second))
+    return mean_similarity(first, second, evened[1].inside) > SAME_SIMILARITY
+
+
+def even_out(first: Pixels, aligned: Aligned) -> tuple[tuple[Pixels, Aligned], float]:
+    """Return both images with one brightness, and by how much the second one was brighter."""
+    second, inside = aligned.pixels, aligned.inside
+    tone, reverse = find_tone(first, second, inside), find_tone(second, first, inside)
+    if tone is not None and (reverse is None or tone.explained >= reverse.explained):
+        return (tone.apply(first), aligned), tone.shift
+    if reverse is not None:
+        return (first, replace(aligned, pixels=reverse.apply(second))), -reverse.shift
+    return (first, aligned), 0.0
+
+
+def conclude(
+    canvas: Image.Image,
+    evened: tuple[Pixels, Aligned],
+    changes: Changes,
+    same_ratio: bool = True,
+    turn: Turn = "none",
+    brightening: float = 0.0,
+) -> Difference:
+    """Return the result in the frame of the first image, from both with one brightness."""
+    pixels, aligned = evened
+    inside, second = aligned.inside, aligned.pixels
+    channels = [
+        mean_similarity(pixels[..., index], second[..., index], inside) for index in range(3)
+    ]
+    similarity = sum(channels) / 3
+    other = to_image(second)
+    heat = to_image(changes.heat)
+    is_stretched = aligned.matrix is None and not same_ratio
+    if not changes.is_exact and (
+        is_different(pixels, second, changes.mask, inside)
+        or (is_stretched and similarity < STRETCHED_SIMILARITY)
+    ):
+        return Difference("different", similarity, (), canvas, other, heat)
+    regions = number_boxes(box_changes(changes))
+    moved = aligned.matrix is not None
+    cropped = moved and is_part(aligned, inside)
+    verdict: Verdict = "re-encoded"
+    if regions:
+        verdict = "nearly the same"
+    elif cropped:
+        verdict = "cropped"
+    elif turn != "none":
+        verdict = "turned" if turn in ("half", "quarter left", "quarter right") else "mirrored"
+    elif moved:
+        verdict = "nearly the same"
+    elif brightening:
+        verdict = "brightness"
+    elif changes.noise:
+        verdict = "noisy"
     return Difference(
-        verdict, similarity, regions, canvas, to_image(aligned), to_image(heat), moved
+        verdict, similarity, regions, canvas, other, heat, moved, cropped, turn, brightening,
+        changes.noise,
+    )  # fmt: skip
+
+
+def is_part(aligned: Aligned, inside: Mask) -> bool:
+    """True if the second image lies on the first, nearly all of it, and the first is larger."""
+    assert aligned.matrix is not None, "only a moved image is a part"
+    area = aligned.size[0] * aligned.size[1] / scale_of(aligned.matrix) ** 2
+    border = 8 * (aligned.size[0] + aligned.size[1])  # the margin of the mask
+    return bool(inside.sum() + border >= PART * area) and area < PART * inside.size
+
+
+def number_boxes(boxes: list[Box]) -> tuple[Region, ...]:
+    """Return numbered regions."""
+    return tuple(Region(number, box) for number, box in enumerate(boxes, 1))
+
+
+def lead_to_second(
+    aligned: Aligned,
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+    turn: Turn,
+) -> Matrix:
+    """Return the matrix from the first image's canvas to the second's, counted from corners."""
+    back = turn_matrix(canvas, turn)
+    upright = canvas[::-1] if turn in SIDEWAYS else canvas
+    if aligned.matrix is None:
+        matrix = np.diag([upright[0] / size[0], upright[1] / size[1], 1])
+    else:
+        matrix = np.diag(
+            [upright[0] / aligned.size[0], upright[1] / aligned.size[1], 1]
+        ) @ count_from_corners(aligned.matrix)
+    return np.linalg.inv(back) @ matrix
+
+
+def see_from_second(
+    compared: tuple[Difference, Matrix], first: Image.Image, second: Image.Image
+) -> Difference:
+    """Return a comparison of two images as one of the second with the first."""
+    difference, matrix = compared
+    size = choose_canvas(second)
+    canvas = fit_to_size(second, size)
+    turn = undo(difference.turn)
+    if difference.verdict == "different":
+        other = pad_to_size(first, size)
+        return replace(difference, first=canvas, second=other, heat=difference.heat.resize(size))
+    if difference.moved:
+        back = np.linalg.inv(matrix)
+        other = warp(difference.first, back, size)
+        heat = warp(difference.heat, back, size)
+    else:
+        other = fit_to_size(turn_back(first, turn), size)
+        heat = turn_back(difference.heat, turn).resize(size)
+    boxes = [move_box(region.box, matrix, size) for region in difference.regions]
+    return replace(
+        difference,
+        regions=number_boxes(sort_boxes([box for box in boxes if box], size[1])),
+        first=canvas,
+        second=other,
+        heat=heat,
+        turn=turn,
+        brightening=0.0 - difference.brightening,
     )
+
+
+def move_box(box: Box, matrix: Matrix, size: tuple[int, int]) -> Box | None:
+    """Return the box around a box's corners under a matrix; None outside of the canvas."""
+    left, top, right, bottom = box
+    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]])
+    x, y, _ = matrix @ corners
+    moved = (
+        max(0, math.floor(x.min() + 0.01)),
+        max(0, math.floor(y.min() + 0.01)),
+        min(size[0], math.ceil(x.max() - 0.01)),
+        min(size[1], math.ceil(y.max() - 0.01)),
+    )
+    return moved if moved[0] < moved[2] and moved[1] < moved[3] else None
 
 
 def draw_regions(image: Image.Image, regions: tuple[Region, ...]) -> Image.Image:
@@ -122,9 +349,13 @@ def draw_map(difference: Difference) -> Image.Image:
 
 
 def choose_canvas(image: Image.Image) -> tuple[int, int]:
-    """Return the canvas size (width, height): the first image's, limited to CANVAS_SIDE."""
-    scale = min(1.0, CANVAS_SIDE / max(image.size))
-    width, height = (max(MIN_SIDE, round(side * scale)) for side in image.size)
+    """Return the canvas size (width, height): the image's, limited to CANVAS_SIDE."""
+    return scale_size(image.size, min(1.0, CANVAS_SIDE / max(image.size)))
+
+
+def scale_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return a scaled size, at least MIN_SIDE and at most twice CANVAS_SIDE on each side."""
+    width, height = (min(2 * CANVAS_SIDE, max(MIN_SIDE, round(side * scale))) for side in size)
     return width, height
 
 
@@ -135,11 +366,19 @@ def is_same_ratio(first: tuple[int, int], second: tuple[int, int]) -> bool:
     return abs(math.log(ratio)) <= max(SAME_RATIO, rounding)
 
 
-def fit_to_canvas(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return an image at a size: scaled, and centred on white if its aspect ratio differs."""
-    if is_same_ratio(image.size, size):
-        return image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
-    return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color="white")
+def fit_to_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an image scaled to a size, whatever its aspect ratio."""
+    return image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
+
+
+def pad_to_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an image scaled into a size, centred on white."""
+    scale = min(size[0] / image.width, size[1] / image.height)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    padded = Image.new("RGB", size, "white")
+    at = (size[0] - width) // 2, (size[1] - height) // 2
+    padded.paste(image.resize((width, height), Image.Resampling.LANCZOS), at)
+    return padded
 
 
 def limit_resolution(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -149,86 +388,6 @@ def limit_resolution(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS).resize(image.size, Image.Resampling.LANCZOS)
 
 
-def to_pixels(image: Image.Image) -> Pixels:
-    """Return an image as an array (H, W, 3) from 0 to 1."""
-    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
-
-
 def to_image(pixels: NDArray[np.floating]) -> Image.Image:
     """Return an array from 0 to 1, (H, W) or (H, W, 3), as an image."""
     return Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8))
-
-
-def colour_distance(first: Pixels, second: Pixels) -> NDArray[np.float32]:
-    """Return the colour distance at each pixel, (H, W), 0 to 1: chroma is blurred more than luma.
-
-    Compression halves the resolution of chroma, which changes the hue of thin coloured lines.
-    """
-    from skimage.color import rgb2ycbcr
-    from skimage.filters import gaussian
-
-    distance = (rgb2ycbcr(first) - rgb2ycbcr(second)) / 255  # (H, W, 3)
-    luma = np.abs(gaussian(distance[..., 0], 1.5))
-    chroma = np.abs(gaussian(distance[..., 1:], 4, channel_axis=2)).max(axis=2)
-    return np.maximum(luma, chroma).astype(np.float32)
-
-
-def find_changes(first: Pixels, second: Pixels, inside: Mask) -> tuple[Mask, NDArray[np.float32]]:
-    """Return the mask of changed pixels, (H, W), and the heat map, (H, W), 0 to 1."""
-    similar, distance = similarity_map(first, second), colour_distance(first, second)
-    changed = (similar < CHANGED_SIMILARITY) & (distance > CHANGED_COLOUR) & inside
-    # similarity sees only the edge of a flat area whose colour changed a little
-    changed |= (distance > 2.5 * CHANGED_COLOUR) & inside
-    heat = np.where(inside, np.maximum((1 - similar) / 2 * (distance > 0.02), distance), 0)
-    return changed, heat.astype(np.float32)
-
-
-def box_regions(changed: Mask) -> tuple[Region, ...]:
-    """Return boxes around changed pixels, nearby ones merged, in reading order.
-
-    Of more than MAX_REGIONS the largest are kept.
-    """
-    from skimage.measure import label, regionprops
-
-    height, width = changed.shape
-    boxes = []
-    min_area = max(6, height * width / 50_000)
-    for found in regionprops(label(merge_nearby(changed))):
-        top, left, bottom, right = found.bbox
-        part = changed[top:bottom, left:right] & found.image
-        if part.sum() >= min_area:
-            boxes.append((int(part.sum()), (int(left), int(top), int(right), int(bottom))))
-    largest = sorted(boxes, reverse=True)[:MAX_REGIONS]
-    row = max(1, height // 20)  # boxes with about the same top are in one row
-    ordered = sorted((box for _, box in largest), key=lambda box: (box[1] // row, box[0]))
-    return tuple(Region(number, box) for number, box in enumerate(ordered, 1))
-
-
-def is_different(first: Pixels, second: Pixels, changed: Mask, inside: Mask) -> bool:
-    """True if two images have too little in common to be two versions of one.
-
-    Then most of the area, or nearly all content, changed, and the edges there do not match: a
-    circle that became blue is the same image, a triangle in its position is another.
-    """
-    from skimage.color import rgb2gray
-    from skimage.filters import gaussian, sobel
-
-    edges = [gaussian(sobel(rgb2gray(pixels)), 1) for pixels in (first, second)]
-    content_mask = (np.maximum(*edges) > 0.02) & inside
-    region = merge_nearby(changed) & inside
-    area = region.sum() / inside.sum()
-    content = (region & content_mask).sum() / max(1, content_mask.sum())
-    if area < DIFFERENT_AREA and content < DIFFERENT_CONTENT:
-        return False
-    region_edges = [edge[region] for edge in edges]
-    if not all(edge.std() > 0 for edge in region_edges):
-        return True
-    return bool(np.corrcoef(*region_edges)[0, 1] < SAME_EDGES)
-
-
-def merge_nearby(changed: Mask) -> Mask:
-    """Return the mask dilated, so that changes close to each other become one region."""
-    from skimage.morphology import dilation, footprint_rectangle
-
-    reach = max(5, round(max(changed.shape) / 60)) | 1
-    return np.asarray(dilation(changed, footprint_rectangle((reach, reach))), bool)

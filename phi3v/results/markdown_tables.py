@@ -24,7 +24,7 @@ class PipeTable:
     """A table's rows, the numbers (from 1) of its first line and of the line after its last.
 
     has_rule says that a rule follows its first row. dashes is the row, from 1, that has nothing but
-    single dashes and was taken for that rule.
+    a dash or two in each cell and was taken for that rule.
     """
 
     rows: Rows
@@ -104,7 +104,7 @@ def read_block(lines: tuple[str, ...], number: int) -> PipeTable | None:
     has_box = len(kept) < len(lines)
     rule = next((at for at, line in enumerate(kept[:2]) if is_rule(line) and not has_box), None)
     dashes = None
-    if rule is not None and all(cell == " - " for cell in split_cells(kept[rule])):
+    if rule is not None and all(cell in (" - ", " -- ") for cell in split_cells(kept[rule])):
         dashes = rule + 1
     if rule is not None:
         del kept[rule]

@@ -32,7 +32,7 @@ COMMAND: Final = re.compile(
     r"|text[a-z]*(?=\{))"
 )
 TEXT_COMMAND: Final = re.compile(r"text[a-z]*\{")
-PATH: Final = re.compile(r'"(?:[A-Za-z]:|\\)\\[^\\"]')  # C:\temp, \\server is escaped
+PATH: Final = re.compile(r'"[C-Hc-h]:\\(?!\\)[^"\\\n]*(?:\\|\.\w{1,4}")')  # C:\temp\new, C:\new.txt
 
 
 class Number(str):

@@ -44,8 +44,13 @@ def read_tabbed(lines: Sequence[str], number: int) -> ValuesRead:
         if len(paragraph.lines) - tabbed[0] < 2:
             read.left_out += number_lines(paragraph, tabbed)
             continue
-        add_titles(read, paragraph, tabbed[0])
-        read.tables.append(read_rows("\n".join(paragraph.lines[tabbed[0] :]), "\t"))
+        begin = tabbed[0]
+        for at, line in enumerate(paragraph.lines[:begin]):
+            if line.startswith('"') and line.count('"') % 2:  # a first cell of several lines
+                begin = at
+                break
+        read.left_out += find_titles(paragraph.lines[:begin], paragraph.number)
+        read.tables.append(read_rows("\n".join(paragraph.lines[begin:]), "\t"))
     return read
 
 
@@ -144,9 +149,13 @@ def is_sentence(line: str) -> bool:
 
 
 def choose_delimiter(lines: Sequence[str]) -> str:
-    """Return a semicolon if every line has as many of them, and at least one; else a comma."""
-    counts = {line.count(";") for line in lines if line.strip()}
-    return ";" if len(counts) == 1 and counts != {0} else ","
+    """Return a semicolon if every line has as many of them, and that is not so of commas."""
+    commas, semicolons = (
+        {line.count(mark) for line in lines if line.strip()} for mark in (",", ";")
+    )
+    if len(semicolons) != 1 or semicolons == {0}:
+        return ","
+    return "," if len(commas) == 1 and commas != {0} else ";"
 
 
 def read_rows(text: str, delimiter: str) -> Rows:
@@ -180,14 +189,16 @@ def split_paragraphs(lines: Sequence[str], number: int, quote: str) -> list[Para
     return paragraphs
 
 
-def add_titles(read: ValuesRead, paragraph: Paragraph, count: int) -> None:
-    """Add to left_out the lines directly above a table, unless they announce it."""
-    above = [
-        at
-        for at, line in enumerate(paragraph.lines[:count])
-        if not is_sentence(line) and not line.rstrip().endswith(":")
-    ]
-    read.left_out += number_lines(paragraph, above)
+def find_titles(lines: Sequence[str], number: int) -> list[tuple[int, str]]:
+    """Return (number, text) of lines directly above a table, unless they announce it."""
+    titles = []
+    for at in reversed(range(len(lines))):
+        line = lines[at].rstrip()
+        if not line:
+            break
+        if not is_sentence(line) and not line.endswith(":"):
+            titles.append((number + at, line))
+    return titles[::-1]
 
 
 def number_lines(paragraph: Paragraph, indices: Sequence[int]) -> list[tuple[int, str]]:

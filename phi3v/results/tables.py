@@ -10,10 +10,11 @@ from typing import Final
 
 from phi3v.results.fences import Section, split_fences
 from phi3v.results.html_tables import read_html_tables, split_html
-from phi3v.results.markdown_tables import is_row, read_pipe_tables
+from phi3v.results.markdown_tables import is_bordered, is_row, read_pipe_tables
 from phi3v.results.rows import Rows
 from phi3v.results.separated_values import (
     ValuesRead,
+    find_titles,
     is_sentence,
     read_commas,
     read_fenced,
@@ -90,6 +91,10 @@ def read_lines(lines: tuple[str, ...], number: int, read: TablesRead) -> None:
             if is_row(line) and "\t" not in line and not is_sentence(line)
         ]
         read.leave_out(stray)
+        if table and not is_bordered(lines[table.begin - 1]):
+            named = {line for line, _ in stray}
+            titles = find_titles(between, number + at)
+            read.leave_out([title for title in titles if title[0] not in named])
         if table:
             read.tables.append(table.rows)
             if table.dashes:

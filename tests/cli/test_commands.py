@@ -147,6 +147,11 @@ def test_compare_asks_about_all_images_and_compares_pixels(engine, capsys) -> No
         (["compare", SIGN], "two are needed"),
         (["ocr", SIGN, "--max-new-tokens", "0"], "--max-new-tokens"),
         (["ocr", SIGN, "--temperature", "9"], "temperature is 9"),
+        (["ocr", SIGN, "--temperature", "1e-45"], "choose 0 (greedy), or 0.01 to 2"),
+        (
+            ["ocr", SIGN, "--seed", "99999999999999999999", "--temperature", "1"],
+            "choose a whole number from 0 to 18446744073709551615",
+        ),
         (["ocr", SIGN, "--dtype", "int4"], "--dtype"),
         (["ocr", "http://127.0.0.1/a.png"], "not on the public internet"),
     ],

@@ -2,12 +2,19 @@
 
 import io
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from phi3v.comparison.difference import choose_canvas, compare_pictures, draw_regions, is_same_ratio
+from phi3v.comparison.difference import (
+    choose_canvas,
+    compare_pictures,
+    draw_map,
+    draw_regions,
+    is_same_ratio,
+)
 from phi3v.documents.images import open_image
 from phi3v.tasks import EXAMPLES
 
@@ -222,6 +229,167 @@ def test_a_blurred_copy_is_re_encoded():
     assert difference.verdict == "re-encoded"
 
 
-def test_a_brighter_copy_is_nearly_the_same():
-    brighter = Image.eval(draw_scene(), lambda value: min(255, value + 60))
-    assert compare_pictures(draw_scene(), brighter).verdict == "nearly the same"
+CASES = Path(__file__).parents[1] / "data" / "comparison"
+
+
+def brighten(image: Image.Image, by: int) -> Image.Image:
+    return Image.eval(image, lambda value: max(0, min(255, value + by)))
+
+
+def add_noise(image: Image.Image, deviation: float) -> Image.Image:
+    pixels = np.asarray(image, np.float32)
+    noise = np.random.default_rng(0).normal(0, deviation, pixels.shape)
+    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
+
+
+def crop(image: Image.Image) -> Image.Image:
+    return image.crop((100, 60, 100 + image.width // 2, 60 + image.height // 2))
+
+
+Transpose = Image.Transpose
+COPIES = {
+    "a quarter turn": ("turned", lambda image: image.transpose(Transpose.ROTATE_90)),
+    "a half turn": ("turned", lambda image: image.transpose(Transpose.ROTATE_180)),
+    "a mirror": ("mirrored", lambda image: image.transpose(Transpose.FLIP_LEFT_RIGHT)),
+    "a mirror, turned": ("mirrored", lambda image: image.transpose(Transpose.TRANSPOSE)),
+    "brighter": ("brightness", lambda image: brighten(image, 50)),
+    "darker": ("brightness", lambda image: brighten(image, -50)),
+    "noise": ("noisy", lambda image: add_noise(image, 12)),
+    "another size": ("re-encoded", lambda image: image.resize((500, 375))),
+    "another size, stretched": ("re-encoded", lambda image: image.resize((640, 600))),
+    "another compression": ("re-encoded", lambda image: encode(image, 60)),
+    "a crop": ("cropped", crop),
+    "turned, smaller and compressed": (
+        "turned",
+        lambda image: encode(image.transpose(Transpose.ROTATE_270).resize((360, 480)), 80),
+    ),
+}
+
+
+SOME = ["a half turn", "darker", "noise", "a crop"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "copy"),
+    [(draw_shapes, copy) for copy in COPIES]
+    + [(draw, copy) for draw in (draw_page, draw_scene) for copy in SOME],
+)
+def test_a_copy_gets_its_verdict_in_either_order_and_no_regions(draw, copy):
+    verdict, change = COPIES[copy]
+    image, other = draw(), change(draw())
+    for pair in ((image, other), (other, image)):
+        difference = compare_pictures(*pair)
+        assert (difference.verdict, difference.regions) == (verdict, ())
+        assert difference.first.size == difference.second.size == difference.heat.size
+        assert difference.first.size == choose_canvas(pair[0])
+
+
+@pytest.mark.parametrize(
+    "copy", ["a quarter turn", "a mirror, turned", "brighter", "a crop", "noise"]
+)
+def test_a_change_in_a_copy_is_boxed_in_the_frame_of_the_first(copy):
+    changed = draw_shapes()
+    box = (180, 130, 230, 170)
+    ImageDraw.Draw(changed).rectangle(box, fill=(255, 0, 160))
+    other = COPIES[copy][1](changed)
+    difference = compare_pictures(draw_shapes(), other)
+    assert difference.verdict == "nearly the same"
+    assert is_covered(box, difference.regions)
+    assert len(difference.regions) == 1
+    turned = compare_pictures(other, draw_shapes())
+    assert turned.verdict == "nearly the same"
+    assert len(turned.regions) == 1
+    left, top, right, bottom = turned.regions[0].box
+    assert np.asarray(other.convert("RGB"))[(top + bottom) // 2, (left + right) // 2, 0] > 225
+
+
+def test_brighter_and_darker_are_told_apart():
+    image, brighter = draw_scene(), brighten(draw_scene(), 40)
+    assert compare_pictures(image, brighter).brightening > 0.1
+    assert compare_pictures(brighter, image).brightening < -0.1
+
+
+@pytest.mark.parametrize(
+    ("turn", "operation"),
+    [("quarter left", Transpose.ROTATE_90), ("quarter right", Transpose.ROTATE_270)],
+)
+def test_a_turn_has_its_direction(turn, operation):
+    turned = draw_page().transpose(operation)
+    assert compare_pictures(draw_page(), turned).turn == turn
+    assert compare_pictures(turned, draw_page()).turn != turn
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        ((1, 1), (1, 10_000)),
+        ((10_000, 1), (1, 10_000)),
+        ((1, 1), (1, 1)),
+        ((16, 16), (400, 7)),
+        ((3, 90), (90, 3)),
+        ((17, 1), (64, 48)),
+        ((1, 10_000), (1, 9_999)),
+    ],
+)
+@pytest.mark.parametrize("content", ["plain", "noise"])
+def test_no_two_sizes_crash_and_the_order_does_not_matter(sizes, content):
+    rng = np.random.default_rng(0)
+    images = [
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        if content == "noise"
+        else Image.new("RGB", (width, height), colour)
+        for (width, height), colour in zip(sizes, ("navy", "white"), strict=True)
+    ]
+    difference, reverse = compare_pictures(*images), compare_pictures(*images[::-1])
+    assert difference.verdict == reverse.verdict
+    assert draw_map(difference).size == difference.first.size == difference.second.size
+
+
+def test_padding_is_never_content():
+    first, second = (open_image(CASES / f"crop-other-shape-{n}.png") for n in (1, 2))
+    difference = compare_pictures(first, second)
+    assert (difference.regions, difference.moved, difference.cropped) == ((), True, True)
+
+
+def test_strips_of_other_directions_are_compared():
+    first, second = (open_image(CASES / f"strip-{name}.png") for name in ("tall", "wide"))
+    assert compare_pictures(first, second).verdict == compare_pictures(second, first).verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("blank-stamp", 1), ("invoice-digit", 1), ("faint-watermark", 2)]
+)
+def test_a_small_change_of_a_page_is_boxed(name, count):
+    pair = [open_image(CASES / f"{name}-{number}.png") for number in (1, 2)]
+    for images in (pair, pair[::-1]):
+        difference = compare_pictures(*images)
+        assert (difference.verdict, len(difference.regions)) == ("nearly the same", count)
+
+
+def test_a_stamp_on_a_compressed_empty_sheet_is_one_region():
+    stamped = Image.new("RGB", (640, 480), "white")
+    ImageDraw.Draw(stamped).ellipse((400, 300, 520, 420), outline="blue", width=6)
+    for images in ((Image.new("RGB", (640, 480), "white"), encode(stamped)),):
+        for pair in (images, images[::-1]):
+            difference = compare_pictures(*pair)
+            assert (difference.verdict, len(difference.regions)) == ("nearly the same", 1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "size", "line"),
+    [
+        (draw_page, (640, 480), (300, 0, 300, 1)),
+        (draw_shapes, (640, 480), (0, 0.4, 1, 0.4)),
+        (draw_scene, (2400, 1800), (0, 0.4, 1, 0.4)),
+    ],
+)
+def test_a_line_of_one_pixel_is_found(draw, size, line):
+    image = draw().resize(size)
+    changed = image.copy()
+    at = [
+        value * size[i % 2] if isinstance(value, float) else value for i, value in enumerate(line)
+    ]
+    ImageDraw.Draw(changed).line(at if at[0] != at[2] else (300, 0, 300, size[1]), "red")
+    difference = compare_pictures(image, changed)
+    assert difference.verdict == "nearly the same"
+    assert difference.regions

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 # Examples per property: few in the suite, and always the same ones.
@@ -130,6 +130,10 @@ FENCES = ["{}", "```\n{}\n```", "```markdown\n{}\n```", "~~~\n{}\n~~~"]
 def answers(draw: st.DrawFn, kind: str, is_ragged: bool) -> tuple[list[list[str]], str]:
     """Draw a table and an answer in which it is written in a kind's way."""
     rows = draw(tables(is_ragged))
+    if kind == "rule-less" and not is_ragged:  # such a row is a rule
+        assume(not all(cell.strip("-") == "" and cell for cell in rows[1]))
+    if kind == "borderless":  # a blank line is no row
+        assume(all(any(map(str.strip, row)) for row in rows))
     if kind == "markdown":
         body = write_markdown(rows, "whole", border=True)
     elif kind == "rule-less":

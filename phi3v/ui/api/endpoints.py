@@ -195,7 +195,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
     Returns:
         the text so far, growing until it is complete, and then converted to the format; an answer
         that does not fit the format is returned as it is, and empty if the model read no text;
-        what does not fit, such as rows of another length, is told in the status's log
+        what does not fit, such as rows of another length, is told in a warning
     """
     return ocr
 

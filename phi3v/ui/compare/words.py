@@ -16,9 +16,29 @@ VERDICTS = {
     "re-encoded": "**The same picture, saved anew**: between {first} and {second} only traces of "
     "another size or compression differ.",
     "nearly the same": "**Nearly the same**: {first} and {second} differ in {count}.",
+    "noisy": "**The same picture with grain**: between {first} and {second} only noise differs.",
+    "brightness": "**The same picture, brighter or darker**: {first} and {second} differ "
+    "in brightness only.",
+    "turned": "**The same picture, turned**: {first} and {second} differ in their direction only.",
+    "mirrored": "**The same picture, mirrored**: {first} and {second} show the same, the other "
+    "way round.",
+    "cropped": "**A part of the other**: one of {first} and {second} is a part of the other, and "
+    "nothing else differs.",
     "different": "**Different pictures**: {first} and {second} have too little in common to mark "
     "single changes.",
 }
+TURNS = {
+    "quarter left": "{second} was turned a quarter to the left.",
+    "quarter right": "{second} was turned a quarter to the right.",
+    "half": "{second} was turned upside down.",
+    "mirrored": "{second} was mirrored left to right.",
+    "flipped": "{second} was mirrored top to bottom.",
+    "transposed": "{second} was mirrored and turned a quarter.",
+    "transversed": "{second} was mirrored and turned a quarter the other way.",
+}
+BRIGHTER = "{second} is brighter."
+DARKER = "{second} is darker."
+GRAIN = "There is grain between them."
 ONLY_MOVED = "**Nearly the same**: {first} and {second} differ in their position only."
 ONE_PLACE = "one place, boxed on the map"
 PLACES = "{count} places, boxed and numbered on the map"
@@ -52,8 +72,14 @@ def describe_difference(difference: Difference, first: str, second: str) -> Text
     if difference.verdict == "nearly the same" and not regions:
         sentence = ONLY_MOVED
     parts = [Text(sentence, first=first, second=second, count=count)]
+    if difference.turn in TURNS:
+        parts.append(Text(TURNS[difference.turn], second=second))
     if difference.moved and regions:
         parts.append(Text(MOVED, first=first, second=second))
+    if difference.brightening:
+        parts.append(Text(BRIGHTER if difference.brightening > 0 else DARKER, second=second))
+    if difference.noise and difference.verdict != "noisy":
+        parts.append(Text(GRAIN))
     if regions:
         width, height = difference.first.size
         named = [name_place(region, width, height) for region in regions[:MAX_PLACES_NAMED]]

@@ -1,5 +1,6 @@
 """The API of a running server, called through gradio_client."""
 
+import asyncio
 import json
 import re
 import time
@@ -118,6 +119,17 @@ def test_an_answer_is_converted_to_its_format(client: Client, tmp_path: Path) ->
         [draw(tmp_path, "red")], "Total: 4", output_format="json", api_name="/ocr"
     )
     assert json.loads(answer) == {"1 pictures (40 x 30). Turn 1": "Total: 4"}
+
+
+def test_what_does_not_fit_a_format_is_told_in_the_status(client: Client, tmp_path: Path) -> None:
+    picture = [draw(tmp_path, "red")]
+    job = client.submit(picture, "no table here", output_format="csv", api_name="/ocr")
+
+    async def follow() -> list:
+        return [getattr(update, "log", None) async for update in job]
+
+    logs = asyncio.run(follow())
+    assert any(log and "The answer has no table" in log[0] for log in logs)
 
 
 def test_ocr_strips_the_comment_from_the_first_piece_on(client: Client, tmp_path: Path) -> None:
