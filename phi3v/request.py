@@ -104,7 +104,9 @@ class Request:
     is_continued the last turn is an answer that was cut, and is continued by up to max_new_tokens
     tokens. wants_probabilities asks for a probability per token; ends_loops ends an answer that
     repeats itself (see phi3v.conversation.repetition). model and adapter choose among those that
-    the engine has, by name: None takes the first, and adapter "" none.
+    the engine has, by name: None takes the first, and adapter "" none. An answer also ends before
+    the first of the stop_strings (see phi3v.conversation.stop_strings) and at any of the
+    stop_token_ids.
     """
 
     turns: tuple[Turn, ...]
@@ -115,6 +117,8 @@ class Request:
     ends_loops: bool = True
     model: str | None = None
     adapter: str | None = None
+    stop_strings: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,12 +163,13 @@ class Token:
 class Chunk:
     """A piece of an answer's text; the last one also carries its statistics and all its tokens.
 
-    tokens are without the one that ended the answer. phase is what the engine is doing: the model
-    is being loaded ("loading"), the request is queued ("waiting"), an image is opened and cut into
-    crops ("preparing") or runs through the vision tower ("encoding"), the prompt is computed
-    ("prefill"), or tokens are decoded ("answering"). number and total are the position in the queue
-    (1 is next) and its length, or an image's number and how many the request has; both are 0 in
-    the other phases.
+    tokens are without the one that ended the answer; written are the tokens whose texts are this
+    chunk's, which an engine may tell if probabilities are wanted. phase is what the engine is
+    doing: the model is being loaded ("loading"), the request is queued ("waiting"), an image is
+    opened and cut into crops ("preparing") or runs through the vision tower ("encoding"), the
+    prompt is computed ("prefill"), or tokens are decoded ("answering"). number and total are the
+    position in the queue (1 is next) and its length, or an image's number and how many the request
+    has; both are 0 in the other phases.
     """
 
     text: str
@@ -173,3 +178,4 @@ class Chunk:
     tokens: tuple[Token, ...] = ()
     number: int = 0
     total: int = 0
+    written: tuple[Token, ...] = ()

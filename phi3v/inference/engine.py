@@ -200,19 +200,21 @@ class Engine:
         images = RequestImages(sources, prompt.images, prepare)
         grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
         ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
-        tokenizer = self.processor.tokenizer
-        config = configure_generation(request.sampling, self.stop_token_ids(), tokenizer)
+        tokenizer, stop_ids = self.processor.tokenizer, request.stop_token_ids
+        ending = sorted({*self.stop_token_ids(), *stop_ids})
+        config = configure_generation(request.sampling, ending, tokenizer)
+        probabilities = TokenProbabilities() if request.wants_probabilities else None
         return Answer(
             replace(prompt, images=()),
             torch.tensor([ids]),
             images,
             config,
             request.sampling.seed,
-            AnswerStreamer(tokenizer, prompt.answer_ids),
+            AnswerStreamer(tokenizer, prompt.answer_ids, stop_ids, probabilities),
             stop,
             requested_at,
             request.ends_loops,
-            TokenProbabilities() if request.wants_probabilities else None,
+            probabilities,
             adapter,
         )
 
@@ -331,7 +333,13 @@ class Engine:
             progress = answer.progress or Progress("waiting", *self._queue.position(answer))
             if text:  # it may arrive before the progress is updated
                 progress = ANSWERING
-            yield Chunk(text, phase=progress.phase, number=progress.number, total=progress.total)
+            yield Chunk(
+                text,
+                phase=progress.phase,
+                number=progress.number,
+                total=progress.total,
+                written=answer.streamer.take_written() if text else (),
+            )
             if answer.streamer.is_ended:
                 return
             if is_idle:

@@ -52,14 +52,26 @@ class AnswerStreamer(TextIteratorStreamer):
     """A TextIteratorStreamer that detokenizes in the reading thread.
 
     The base class detokenizes in the generating thread, which costs a small model a tenth of its
-    time. `prefix` are the tokens of an answer that is continued.
+    time. `prefix` are the tokens of an answer that is continued, `textless` those that have no
+    text although they are not special: the request's own stop tokens. `probabilities` records each
+    token's before its text can be read.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, prefix: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        prefix: Iterable[int] = (),
+        textless: Iterable[int] = (),
+        probabilities: TokenProbabilities | None = None,
+    ) -> None:
         super().__init__(tokenizer, skip_prompt=True)
         self.text_queue: Any = queue.SimpleQueue()  # quicker to put into
         self.next_tokens_are_prompt = True
         self.detokenizer = IncrementalDetokenizer(tokenizer, prefix)
+        self.textless = frozenset(textless)
+        self.probabilities = probabilities
+        self.ids: list[int] = []  # of the tokens that were read
+        self.taken = 0  # of them were taken
         self.is_ended = False
 
     def put(self, value: torch.Tensor) -> None:
@@ -67,7 +79,10 @@ class AnswerStreamer(TextIteratorStreamer):
         if self.next_tokens_are_prompt:
             self.next_tokens_are_prompt = False
         else:
-            self.text_queue.put(value.tolist())
+            tokens = value.tolist()
+            if self.probabilities is not None:
+                self.probabilities.record(tokens[-1])
+            self.text_queue.put(tokens)
 
     def end(self) -> None:
         """Queue the end of the answer."""
@@ -87,8 +102,25 @@ class AnswerStreamer(TextIteratorStreamer):
             parts.append(self.text_queue.get())
         self.is_ended = parts[-1] is self.stop_signal
         tokens = [token for part in parts if part is not self.stop_signal for token in part]
-        text = "".join(map(self.detokenizer.add, tokens))
+        kept = [token for token in tokens if token not in self.textless]
+        self.ids += kept
+        text = "".join(map(self.detokenizer.add, kept))
         return text + self.detokenizer.finish() if self.is_ended else text
+
+    def take_written(self) -> tuple[Token, ...]:
+        """Return the tokens of the text read since the last call; () without probabilities.
+
+        A token after the last with text may yet get one, and is left for later.
+        """
+        if self.probabilities is None:
+            return ()
+        texts = self.detokenizer.token_texts
+        end = len(texts)
+        while end > self.taken and not texts[end - 1]:
+            end -= 1
+        new = slice(self.taken, end)
+        self.taken = end
+        return tuple(map(Token, self.ids[new], texts[new], self.probabilities.values[new]))
 
     def __next__(self) -> str:
         """Return the next text as `read` does; the iteration stops with the answer."""
@@ -146,8 +178,6 @@ class Answer(StoppingCriteria):
     def _record(self, token: int) -> None:
         self.last_token = token
         self.new_ids.append(token)
-        if self.probabilities is not None:
-            self.probabilities.record(token)
         is_cut = self.new_tokens == self.config.max_new_tokens
         if self.ends_loops and (is_cut or self.new_tokens % REPETITION_INTERVAL == 0):
             # the last WINDOW tokens have at least WINDOW characters

@@ -5,6 +5,7 @@ Knows nothing of components.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import Any
 from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.repetition import cut_repetition
+from phi3v.conversation.stop_strings import end_at_strings
 from phi3v.documents import open_image
 from phi3v.request import Chunk, FinishReason, Request, RequestError, Statistics, Token
 from phi3v.translatable import Text
@@ -69,7 +71,7 @@ def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
 
     def answer(request: Request, language: Language) -> Generator[Chunk, None, None]:
         try:
-            yield from engine.stream(request)
+            yield from run(engine, request)
         except RequestError as error:
             raise refusal(error.text, language) from error
         except Exception as error:
@@ -83,6 +85,14 @@ def make_stream(engine: StreamingEngine, on_gpu: OnGpu | None) -> Stream:
         yield from answer(request, read_language())
 
     return stream
+
+
+def run(engine: StreamingEngine, request: Request) -> Generator[Chunk, None, None]:
+    """Return the engine's answer, which the request's stop_strings end."""
+    if not request.stop_strings:
+        return engine.stream(request)
+    stop = threading.Event()
+    return end_at_strings(engine.stream(request, stop), stop, request.stop_strings)
 
 
 def answer_on_gpu(

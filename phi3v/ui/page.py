@@ -4,7 +4,6 @@ Knows the parts and their order; what happens inside a tab is for phi3v.ui.chat 
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,6 +17,7 @@ from phi3v.ui import words
 from phi3v.ui.answering import OnGpu, Stream, make_stream
 from phi3v.ui.api.addresses import guard_addresses
 from phi3v.ui.api.endpoints import add_endpoints
+from phi3v.ui.api.openai.routes import Service, make_routes
 from phi3v.ui.chat.estimating import connect_estimate
 from phi3v.ui.chat.events import connect
 from phi3v.ui.chat.layout import CSS, HEAD, lay_out_tab
@@ -29,7 +29,8 @@ from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
 from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
 from phi3v.ui.ocr.events import connect_reading
 from phi3v.ui.ocr.layout import lay_out_reading
-from phi3v.ui.wiring import UNQUEUED, most_held, most_running
+from phi3v.ui.queue_limit import limit_queue
+from phi3v.ui.wiring import UNQUEUED, hide_folder, most_held, most_running
 
 # Uploaded and downloaded images: checked every 600 seconds, deleted when 3600 seconds old.
 DELETE_CACHE = (600, 3600)
@@ -73,6 +74,8 @@ def build_page(
     page.queue(
         max_size=settings.queue_size - waiting, default_concurrency_limit=SMALL_EVENT_CONCURRENCY
     )
+    limit = limit_queue(page, most_running(settings) + settings.queue_size)
+    page.phi3v_routes = make_routes(Service(engine, stream, settings, limit))
     return page
 
 
@@ -93,8 +96,11 @@ def add_conversation(
     follow_pictures_after(loaded, task, tab)
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """Return the arguments of Blocks.launch besides the address: limits, privacy and looks."""
+def launch_options(settings: Settings, page: gr.Blocks | None = None) -> dict[str, Any]:
+    """Return the arguments of Blocks.launch besides the address: limits, privacy and looks.
+
+    page is the one that is launched, for the addresses that it serves besides Gradio's.
+    """
     return {
         "share": settings.share,
         "mcp_server": settings.mcp,
@@ -110,7 +116,10 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "theme": make_theme(),
         "css": CSS + DIRECTIONS,
         "head": HEAD,
-        "app_kwargs": {"middleware": [Middleware(Localizing)]},
+        "app_kwargs": {
+            "middleware": [Middleware(Localizing)],
+            "routes": [] if page is None else page.phi3v_routes,
+        },
         "i18n": gr.I18n(
             **{code: dict(language.gradio) for code, language in find_languages().items()}
         ),
@@ -174,11 +183,6 @@ def describe_engine(engine: StreamingEngine) -> str:
     if status.state == "unreachable":
         return translate(Text(words.WAITS_FOR_SERVER, problem=problem))
     return f"{describe_model(engine)} {translate(problem)}".strip()
-
-
-def hide_folder(name: str) -> str:
-    """Return a checkpoint's name without its folder: paths of the server are not shown."""
-    return Path(name).name if Path(name).is_dir() else name
 
 
 def describe_model(engine: StreamingEngine) -> str:

@@ -35,7 +35,7 @@ def launch(page: "gr.Blocks", settings: Settings, **address: object) -> None:
     from phi3v.ui.page import launch_options
 
     address = address or {"server_name": settings.host, "server_port": settings.port}
-    page.launch(**launch_options(settings), **address)
+    page.launch(**launch_options(settings, page), **address)
 
 
 def open_page(

@@ -3,10 +3,12 @@
 Knows how events are queued and what components return; knows no particular tab.
 """
 
+from pathlib import Path
 from typing import Any
 
 from phi3v.request import Sampling, is_seed
 from phi3v.settings import Settings
+from phi3v.ui.queue_limit import ENGINE
 
 # Requests that wait in the engine's own queue, which reports everyone's position; it serves all
 # tabs, users and endpoints. Further requests wait in the page's queue.
@@ -38,7 +40,12 @@ def most_held(settings: Settings) -> int:
 
 def engine_queue(settings: Settings) -> dict[str, Any]:
     """Return the listener arguments of an event that calls the engine."""
-    return {"concurrency_id": "engine", "concurrency_limit": most_held(settings)}
+    return {"concurrency_id": ENGINE, "concurrency_limit": most_held(settings)}
+
+
+def hide_folder(name: str) -> str:
+    """Return a checkpoint's name without its folder: paths of the server are not shown."""
+    return Path(name).name if Path(name).is_dir() else name
 
 
 def files_of(shown: Shown) -> list[str]:

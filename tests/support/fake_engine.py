@@ -41,7 +41,7 @@ class FakeEngine:
         self.ended = threading.Event()
         self.gate = threading.Event()
 
-    def stream(self, request: Request) -> Iterator[Chunk]:
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[Chunk]:
         """Answer like phi3v.inference.engine.Engine.stream."""
         ticket = object()
         self.queue.append(ticket)

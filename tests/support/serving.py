@@ -17,7 +17,7 @@ def serve(engine: StreamingEngine, settings: Settings | None = None) -> Iterator
     settings = settings or Settings()
     page = build_page(engine, settings)
     _, url, _ = page.launch(
-        **launch_options(settings),
+        **launch_options(settings, page),
         server_name="127.0.0.1",
         server_port=find_free_port(),
         prevent_thread_lock=True,

@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -149,6 +149,9 @@ def ask_all(api: DeviceApi, on_gpu: Callable[..., Any], engine: "Engine") -> dic
     said = Turn("assistant", "".join(report["first"]["texts"]))
     turns = (*first.turns, said, Turn("user", "Describe this image."))
     report["follow_up"] = ask(Request(turns, Sampling(max_new_tokens=32)))
+
+    at_total = replace(first, stop_strings=("Total",))
+    report["stopped_at_total"] = ask(at_total)
 
     with tempfile.NamedTemporaryFile(suffix=".png") as broken:
         broken.write(b"Dear diary")

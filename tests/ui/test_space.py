@@ -107,11 +107,17 @@ def wait_for_page(url: str, seconds: float) -> httpx.Response:
             time.sleep(0.2)
 
 
+def served_models(url: str) -> list[str]:
+    """Return what /v1 lists: it is served in whatever way the app is started."""
+    return [model["id"] for model in httpx.get(f"{url}/v1/models", timeout=30).json()["data"]]
+
+
 @needs_embedded
 def test_the_page_is_served_soon_and_in_little_memory() -> None:
     with run_app("--model", "embedded") as (process, url):
         # The target is 15 s on an idle machine; the test allows twice that for a busy one.
         assert wait_for_page(url, seconds=30).status_code == 200
+        assert served_models(url) == ["embedded"]
         assert psutil.Process(process.pid).memory_info().rss < 1.5e9
 
 
@@ -128,6 +134,7 @@ def test_mcp_without_its_package_is_reported_in_one_line() -> None:
 def test_on_a_space_the_page_is_served_too() -> None:
     with run_app(SPACE_ID="someone/phi3v", PHI3V_MODEL="embedded") as (_, url):
         assert wait_for_page(url, seconds=60).status_code == 200
+        assert served_models(url) == ["embedded"]
 
 
 def test_an_unknown_checkpoint_is_reported_in_one_line() -> None:

@@ -72,6 +72,13 @@ def test_a_gpu_is_lent_for_as_long_as_the_answer_may_take(report: dict[str, Any]
     assert parameters(report["first"], "release")["fail"] == "false"
 
 
+def test_a_stop_string_ends_an_answer_in_the_worker(report: dict[str, Any]) -> None:
+    stopped, whole = report["stopped_at_total"], "".join(report["first"]["texts"])
+    assert "".join(stopped["texts"]) == whole.partition("Total")[0]
+    assert stopped["statistics"]["finish_reason"] == "end"
+    assert names(stopped) == ["schedule", "release"]
+
+
 def test_a_follow_up_is_answered_by_the_same_worker_with_its_caches(report: dict[str, Any]) -> None:
     follow_up = report["follow_up"]
     assert names(follow_up) == ["schedule", "release"]

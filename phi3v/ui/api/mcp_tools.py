@@ -5,8 +5,6 @@ files are hidden from agents, and these take web addresses and data: URLs, which
 opened within the limits of an upload. Knows nothing of the page's tabs.
 """
 
-import base64
-import binascii
 import io
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -21,6 +19,7 @@ from phi3v.results.formats import FORMATS, OutputFormat
 from phi3v.settings import Settings
 from phi3v.tasks import Task, ready_names
 from phi3v.ui import words
+from phi3v.ui.api.data_urls import read_data_url
 from phi3v.ui.notices import refusal
 
 MAX_PICTURES: Final = 16
@@ -97,14 +96,4 @@ def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
 
 def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
     """Return the image in a base64 data URL, up to limit_bytes decoded. Raises RequestError."""
-    kind, _, content = url.partition(",")
-    size = len(content) * 3 // 4
-    if size > limit_bytes:
-        raise RequestError(words.too_large(name, size, limit_bytes))
-    try:
-        data = base64.b64decode(content, validate=True)
-    except binascii.Error as error:
-        raise RequestError(words.bad_data_url(name)) from error
-    if not kind.endswith(";base64"):
-        raise RequestError(words.bad_data_url(name))
-    return open_stream(io.BytesIO(data), name)
+    return open_stream(io.BytesIO(read_data_url(url, name, limit_bytes)), name)
