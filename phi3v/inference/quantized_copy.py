@@ -63,8 +63,11 @@ def find_copy(folder: Path, weights: Weights) -> Path:
             write_copy(folder, weights, copy)
     except OSError as error:
         raise RequestError(
-            f"The copy with weights in {weights.quantize} cannot be written to {copy.parent}: "
-            f"{error.strerror or error}. Set HF_HOME to a folder that can be written."
+            "The copy with weights in {quantize} cannot be written to {place}: {reason}. Set "
+            "HF_HOME to a folder that can be written.",
+            quantize=weights.quantize,
+            place=copy.parent,
+            reason=error.strerror or error,
         ) from error
     return copy
 
@@ -156,9 +159,12 @@ def check_room(folder: Path, weights: Weights, place: Path) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise RequestError(
-            f"A copy with weights in {weights.quantize} needs {gigabytes(needed)} on the disk, and "
-            f"{place} has {gigabytes(free)} free. Make room, or set HF_HOME to a folder on another "
-            "disk."
+            "The copy with weights in {quantize} needs {needed} on the disk and {place} has {free} "
+            "free. Make room, or set HF_HOME to a folder on another disk.",
+            quantize=weights.quantize,
+            needed=gigabytes(needed),
+            place=place,
+            free=gigabytes(free),
         )
 
 
