@@ -25,13 +25,17 @@ def build_real_shape(layers: int, device: torch.device, dtype: torch.dtype) -> E
     """
     processor = AutoProcessor.from_pretrained(EMBEDDED_FOLDER)
     processor.image_processor.auto_num_crops = [16, 4]
-    config = Phi3VConfig(
+    model = build_model(real_shape_config(layers, processor.image_token_id), device, dtype)
+    return Engine(model, processor, name=f"{REAL_SHAPE}, {layers} decoder layers")
+
+
+def real_shape_config(layers: int, image_token_id: int) -> Phi3VConfig:
+    """Return the published sizes, with so many decoder layers."""
+    return Phi3VConfig(
         num_hidden_layers=layers,
-        image_token_id=processor.image_token_id,
+        image_token_id=image_token_id,
         rope_scaling={"type": "su", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
     )
-    model = build_model(config, device, dtype)
-    return Engine(model, processor, name=f"{REAL_SHAPE}, {layers} decoder layers")
 
 
 def build_model(config: Phi3VConfig, device: torch.device, dtype: torch.dtype) -> Phi3VForCausalLM:

@@ -54,8 +54,8 @@ class Settings(BaseSettings):
     )
     quantize: Literal["none", "8bit", "4bit"] = Field(
         "none",
-        description="language model's weights in fewer bits, for less GPU memory (CUDA only, needs "
-        "bitsandbytes, see requirements-cuda.txt)",
+        description="language model's weights in fewer bits: less memory, and faster on a CPU "
+        "(CUDA and CPUs, needs requirements-quantize.txt)",
     )
     server: str | None = Field(
         None,
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     num_crops: Literal["auto"] | int = Field(
         "auto",
         description="most 336 x 336 crops a picture is cut into: auto (16 for one picture, 4 for "
-        "several) or 1 to 64; more crops show finer detail and take longer",
+        "several and on a CPU) or 1 to 64; more crops show finer detail and take longer",
     )
     max_new_tokens: int = Field(
         512, ge=1, le=32768, description="longest answer, in tokens, unless the user asks otherwise"

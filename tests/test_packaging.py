@@ -24,7 +24,7 @@ def test_requirements_txt_and_pyproject_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("extra", "name"),
     [
-        ("quantize", "requirements-cuda.txt"),
+        ("quantize", "requirements-quantize.txt"),
         ("adapters", "requirements-adapters.txt"),
         ("mcp", "requirements-mcp.txt"),
         ("train", "requirements-training.txt"),

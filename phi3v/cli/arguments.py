@@ -100,7 +100,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--dtype", help="auto, bfloat16, float16, float32")
     group.add_argument("--attention", help="auto, flash_attention_2, sdpa, eager")
-    group.add_argument("--quantize", help="none, 8bit, 4bit (CUDA only)")
+    group.add_argument("--quantize", help="none, 8bit, 4bit")
     group.add_argument(
         "--server", metavar="URL[,URL...]", help="servers that answer instead of this process"
     )

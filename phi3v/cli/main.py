@@ -117,12 +117,16 @@ def open_engine(settings: "Settings") -> tuple["StreamingEngine", str]:
         return remote, remote.revision
     from transformers.utils import logging
 
+    from phi3v.cli.printing import note
     from phi3v.inference import load
     from phi3v.inference.checkpoint import choose_weights
     from phi3v.inference.checkpoint_files import find_checkpoint, find_revision
+    from phi3v.inference.model_offer import find_offer
 
     logging.disable_progress_bar()
     name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
+    if offer := find_offer(settings.model, settings.device):
+        note(f"phi3v: the embedded model answers. {offer}")
     choices = (settings.device, settings.dtype, settings.attention)
     engine = load(name, *choices, settings.reuse_bytes, quantize)
     return engine, find_revision(find_checkpoint(name))

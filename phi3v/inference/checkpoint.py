@@ -26,12 +26,15 @@ from phi3v.inference.hardware import (
 )
 from phi3v.inference.quantization import (
     BYTES_PER_WEIGHT,
-    INSTALL,
     bytes_per_weight,
     check_quantization,
+    choose_backend,
+    install_command,
     missing_packages,
     quantized_loading,
 )
+from phi3v.inference.quantized_copy import Weights
+from phi3v.inference.quantized_loading import load_quantized
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
 from phi3v.request import RequestError
 
@@ -43,6 +46,10 @@ PUBLISHED_LAYERS = 3_623_878_656
 # at 384 KiB (32 layers of 3,072 in two bytes), 0.91 GB, and as much in cache slots; activations of
 # prefill and vision tower, 0.46 GB. By arithmetic; 8,192 tokens would take 3.9 GB.
 WORKING_BYTES = 2_300_000_000
+# What an image processor names where the checkpoint names nothing, see Phi3VImageProcessor.
+AUTO_NUM_CROPS = [16, 4]
+# Most crops that "auto" takes of a picture on a CPU.
+CPU_CROPS = 4
 
 
 def choose_weights(name: str, device: str = "auto", quantize: str = "none") -> tuple[str, str]:
@@ -69,10 +76,12 @@ def choose_weights(name: str, device: str = "auto", quantize: str = "none") -> t
         return PUBLISHED, quantize
     is_smaller = chosen_device.type == "cuda" and quantize == "none"
     if is_smaller and free >= needed_bytes("4bit"):
-        if not missing_packages():
+        missing = missing_packages("4bit", chosen_device)
+        if not missing:
             logger.info("Model %s in 4 bits: %s needed for 16.", PUBLISHED, found)
             return PUBLISHED, "4bit"
-        logger.info("With `%s`, 4 bits of the real model fit here.", INSTALL)
+        install = install_command(missing)
+        logger.info("With `%s`, 4 bits of the real model fit here.", install)
     logger.info("Model %s: %s needed. --model %s tries it.", EMBEDDED, found, PUBLISHED)
     return EMBEDDED, quantize
 
@@ -89,12 +98,14 @@ def load_checkpoint(
     dtype: str = "auto",
     attention: str = "auto",
     quantize: str = "none",
+    backend: str = "auto",
 ) -> tuple[Phi3VForCausalLM, Phi3VProcessor]:
     """Load a checkpoint's model, on its device, and its processor.
 
     name is "embedded", a directory, or a hub id. device is a torch device or "auto"; dtype
     "float32", "float16", "bfloat16" or "auto"; attention "flash_attention_2", "sdpa", "eager" or
-    "auto"; quantize "8bit", "4bit" or "none". Raises RequestError where the checkpoint cannot be
+    "auto"; quantize "8bit", "4bit" or "none"; backend what multiplies quantized weights on a CPU,
+    "bitsandbytes", "onnxruntime" or "auto". Raises RequestError where the checkpoint cannot be
     found, does not fit the disk or the memory, or a choice is not possible here.
     """
     folder = find_checkpoint(name)
@@ -103,6 +114,9 @@ def load_checkpoint(
     chosen_attention = choose_attention(chosen_device, chosen_dtype, attention)
     check_quantization(quantize, chosen_device)
     check_memory(folder, chosen_device, chosen_dtype, quantize)
+    is_copied = quantize != "none" and chosen_device.type == "cpu"
+    chosen_backend, reason = choose_backend(quantize, backend)
+    by = f" by {chosen_backend} ({reason})" if is_copied else ""
     logger.info(
         "Loading %s on %s in %s (%s) with %s attention%s.",
         name,
@@ -110,9 +124,13 @@ def load_checkpoint(
         str(chosen_dtype).removeprefix("torch."),
         dtype_reason,
         chosen_attention,
-        "" if quantize == "none" else f", the language model's weights in {quantize}",
+        "" if quantize == "none" else f", the language model's weights in {quantize}{by}",
     )
     processor = AutoProcessor.from_pretrained(folder)
+    limit_crops(processor, chosen_device)
+    if is_copied:
+        weights = Weights(quantize, chosen_backend, chosen_dtype)
+        return load_quantized(folder, weights, chosen_attention), processor
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=chosen_dtype,
@@ -124,6 +142,16 @@ def load_checkpoint(
 
         decode_without_waiting(model)
     return (model if quantize != "none" else model.to(chosen_device)).eval(), processor
+
+
+def limit_crops(processor: Phi3VProcessor, device: torch.device) -> None:
+    """On a CPU let "auto" take at most CPU_CROPS crops, unless the checkpoint says how many.
+
+    The published checkpoints do not: their 16 crops of one picture cost minutes there.
+    """
+    images = processor.image_processor
+    if device.type == "cpu" and images.auto_num_crops == AUTO_NUM_CROPS:
+        images.auto_num_crops = [min(CPU_CROPS, most) for most in AUTO_NUM_CROPS]
 
 
 def check_choices(name: str, device: str, dtype: str, attention: str, quantize: str) -> None:
@@ -146,7 +174,7 @@ def check_memory(
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118 (it is no dict)
                 count = torch.Size(weights.get_slice(name).get_shape()).numel()
-                needed += int(count * bytes_per_weight(name, dtype, quantize))
+                needed += int(count * bytes_per_weight(name, dtype, quantize, device.type))
                 loaded += count * dtype.itemsize
     places = [(device, needed)]
     if device.type != "cpu" and quantize == "none":  # quantized layers are moved one by one

@@ -104,10 +104,20 @@ def choose_dtype(device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
 
 def has_fast_bfloat16() -> bool:
     """True if the processor has AVX512-BF16 or AMX; without, bfloat16 is 100 times slower."""
+    return bool(find_capability("avx512_bf16") or find_capability("amx_bf16"))
+
+
+def has_avx512_bfloat16() -> bool:
+    """True if the processor has AVX512-BF16, for which bitsandbytes has a kernel."""
+    return find_capability("avx512_bf16")
+
+
+def find_capability(name: str) -> bool:
+    """True if PyTorch says that the processor, an x86, has an extension."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return bool(capabilities.get(name))
 
 
 def choose_attention(device: torch.device, dtype: torch.dtype, attention: str) -> str:

@@ -62,19 +62,20 @@ def load(
     replay: bool = True,
     eager_answers: int = 0,
     adapters: Sequence[str] = (),
+    backend: str = "auto",
 ) -> Engine:
     """Load an engine for a checkpoint: "embedded", a directory, or a Hugging Face hub id.
 
     reuse_bytes is the size of its caches; None is an eighth of a GPU's free memory or what a
     follow-up needs, and 500 MB elsewhere. quantize, "8bit" or "4bit", makes the language model's
-    weights smaller, on CUDA. replay=False decodes without CUDA graphs; with them, they are captured
-    after `eager_answers` answers. adapters are PEFT adapters to choose from, each a folder, a hub
-    id, or name=folder. The other arguments and the errors are load_checkpoint's, and RequestError
-    for an adapter that does not fit.
+    weights smaller, on CUDA and CPUs. replay=False decodes without CUDA graphs; with them, they are
+    captured after `eager_answers` answers. adapters are PEFT adapters to choose from, each a
+    folder, a hub id, or name=folder. The other arguments and the errors are load_checkpoint's, and
+    RequestError for an adapter that does not fit.
     """
     places = name_adapters(tuple(adapters))
     check_adapters(places)
-    model, processor = load_checkpoint(name, device, dtype, attention, quantize)
+    model, processor = load_checkpoint(name, device, dtype, attention, quantize, backend)
     loaded = Adapters(model, places)
     return build_engine(
         model, processor, name, reuse_bytes, quantize, replay, eager_answers, loaded

@@ -1,7 +1,9 @@
 """Out-of-memory errors of a device: recognize, explain, free; and its peak memory."""
 
+import ctypes
 import gc
 import re
+import sys
 
 import torch
 
@@ -44,8 +46,13 @@ def describe_shortage(message: str, device: torch.device) -> Text:
 
 
 def free_unused(device: torch.device) -> None:
-    """Return PyTorch's unused memory to the device."""
+    """Return PyTorch's unused memory to the device, on a CPU the C library's."""
     gc.collect()
+    if device.type == "cpu" and sys.platform == "linux":
+        # glibc keeps what was freed: buffers of a model that was built part by part doubled it.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""8-bit and 4-bit weights of the language model: whether they are available, and their size.
+"""8-bit and 4-bit weights of the language model: by which backend, whether it is there, their size.
 
 Knows the names of the model's parts; loads nothing.
 """
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
+from phi3v.inference.hardware import has_avx512_bfloat16
+from phi3v.inference.quantized_linear import Backend
 from phi3v.request import RequestError
 
 QUANTIZED = ("8bit", "4bit")
@@ -18,11 +20,23 @@ QUANTIZED = ("8bit", "4bit")
 # output head.
 NOT_QUANTIZED = ["model.vision_embed_tokens", "lm_head"]
 
-# Bytes per weight. Four bits are stored in blocks of 64 with a scale, itself of eight bits.
+# Bytes per weight on CUDA, where four bits are stored in blocks of 64 with a scale, itself of eight
+# bits; on a CPU such scales take four bytes.
 BYTES_PER_WEIGHT = {"8bit": 1.0, "4bit": 0.5 + 1 / 64}
+BYTES_OF_SCALES = 4 / 64
 
-PACKAGES = ("bitsandbytes", "accelerate")
-INSTALL = "pip install 'bitsandbytes>=0.48,<0.51' 'accelerate>=1.10,<2'"
+# The extra "quantize", as in pyproject.toml.
+REQUIREMENTS = {
+    "bitsandbytes": "bitsandbytes>=0.50,<0.51",
+    "accelerate": "accelerate>=1.10,<2",
+    "onnxruntime": "onnxruntime>=1.23,<2",
+    "onnx": "onnx>=1.19,<2",
+}
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "cuda": ("bitsandbytes", "accelerate"),
+    "bitsandbytes": ("bitsandbytes",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+}
 
 
 def check_quantization(quantize: str, device: torch.device) -> None:
@@ -33,22 +47,54 @@ def check_quantization(quantize: str, device: torch.device) -> None:
         raise RequestError(
             f"There is no quantization {quantize!r}; use none, {', '.join(QUANTIZED)}."
         )
-    if device.type != "cuda":
+    if device.type not in ("cuda", "cpu"):
         raise RequestError(
-            f"--quantize {quantize} needs a CUDA device, and this is {device.type}: leave it out, "
-            "or use --model embedded, which is small."
+            f"--quantize {quantize} is for CUDA and for CPUs, and this is {device.type}: leave it "
+            "out, add --device cpu, or use --model embedded, which is small."
         )
-    if missing := missing_packages():
-        raise RequestError(f"--quantize {quantize} needs {' and '.join(missing)}: `{INSTALL}`.")
+    if missing := missing_packages(quantize, device):
+        raise RequestError(
+            f"--quantize {quantize} needs {' and '.join(missing)}: `{install_command(missing)}`."
+        )
 
 
-def missing_packages() -> list[str]:
-    """Return the packages that quantization needs and that are not installed."""
-    return [package for package in PACKAGES if find_spec(package) is None]
+def missing_packages(quantize: str, device: torch.device) -> list[str]:
+    """Return the packages that quantization needs on a device and that are not installed."""
+    if device.type == "cuda":
+        return find_missing("cuda")
+    return find_missing(choose_backend(quantize)[0])
+
+
+def install_command(packages: list[str]) -> str:
+    """Return the command that installs these packages of the extra."""
+    return " ".join(["pip install", *(f"'{REQUIREMENTS[package]}'" for package in packages)])
+
+
+def find_missing(user: str) -> list[str]:
+    """Return the packages that are not installed, of those in PACKAGES."""
+    return [package for package in PACKAGES[user] if find_spec(package) is None]
+
+
+def choose_backend(quantize: str, backend: str = "auto") -> tuple[Backend, str]:
+    """Return what multiplies quantized weights on this CPU, and the reason.
+
+    As measured by `python -m benchmarks.quantized`; backend takes another choice, for comparison.
+    """
+    if backend == "onnxruntime":
+        return "onnxruntime", "as asked"
+    if backend == "bitsandbytes":
+        return "bitsandbytes", "as asked"
+    if quantize == "8bit":
+        return "onnxruntime", "the fastest in 8 bits"
+    if not has_avx512_bfloat16():
+        return "onnxruntime", "this processor has no AVX512-BF16"
+    if find_missing("bitsandbytes") and not find_missing("onnxruntime"):
+        return "onnxruntime", "bitsandbytes is not installed"
+    return "bitsandbytes", "the fastest with AVX512-BF16"
 
 
 def quantized_loading(quantize: str, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """Return the arguments of from_pretrained for it; products are computed in `dtype`."""
+    """Return the arguments of from_pretrained for it on CUDA; products are computed in `dtype`."""
     if quantize == "none":
         return {}
     # It logs for every product of bfloat16 that it is computed in float16.
@@ -65,7 +111,14 @@ def quantized_loading(quantize: str, device: torch.device, dtype: torch.dtype) -
     return {"quantization_config": config, "device_map": {"": device}}
 
 
-def bytes_per_weight(name: str, dtype: torch.dtype, quantize: str) -> float:
+def is_quantized(name: str) -> bool:
+    """True for a checkpoint's tensors that are quantized: the decoder's linear layers."""
+    return name.startswith("model.layers.") and name.endswith("_proj.weight")
+
+
+def bytes_per_weight(name: str, dtype: torch.dtype, quantize: str, device: str = "cuda") -> float:
     """Return the bytes that each weight of a checkpoint's tensor takes once loaded."""
-    is_quantized = name.startswith("model.layers.") and name.endswith("_proj.weight")
-    return BYTES_PER_WEIGHT.get(quantize, dtype.itemsize) if is_quantized else dtype.itemsize
+    if quantize not in BYTES_PER_WEIGHT or not is_quantized(name):
+        return dtype.itemsize
+    scales = BYTES_OF_SCALES if device == "cpu" else 0.0
+    return BYTES_PER_WEIGHT[quantize] + scales

@@ -89,10 +89,16 @@ def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
     On a Space a process may answer only once: there capturing pays from the second answer on, and
     eager_answers is 1.
     """
+    from phi3v.conversation.engine_protocol import EngineStatus
     from phi3v.inference.checkpoint import check_choices, choose_weights
     from phi3v.inference.loading import load
+    from phi3v.inference.model_offer import find_offer
 
     choices = (settings.device, settings.dtype, settings.attention)
     name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
     check_choices(name, *choices, quantize)
-    return load(name, *choices, settings.reuse_bytes, quantize, eager_answers=eager_answers)
+    offer = find_offer(settings.model, settings.device)
+    engine = load(name, *choices, settings.reuse_bytes, quantize, eager_answers=eager_answers)
+    if offer is not None:
+        engine.status = EngineStatus(problem=offer)
+    return engine

@@ -6,27 +6,59 @@ from support.models import build_processor, build_random_model
 from torch import nn
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from phi3v.inference import checkpoint, quantization
-from phi3v.inference.quantization import bytes_per_weight, check_quantization, quantized_loading
+from phi3v.inference import checkpoint, hardware, quantization
+from phi3v.inference.quantization import (
+    bytes_per_weight,
+    check_quantization,
+    choose_backend,
+    quantized_loading,
+)
 from phi3v.request import RequestError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.mark.parametrize("quantize", ["8bit", "4bit"])
-def test_without_cuda_it_is_refused(quantize):
-    with pytest.raises(RequestError, match=f"--quantize {quantize} needs a CUDA device.*is cpu"):
-        check_quantization(quantize, CPU)
-    with pytest.raises(RequestError, match="needs a CUDA device"):
-        checkpoint.load_checkpoint("embedded", "cpu", quantize=quantize)
+def test_metal_is_refused(quantize):
+    with pytest.raises(RequestError, match=f"--quantize {quantize} is for CUDA and for CPUs.*mps"):
+        check_quantization(quantize, torch.device("mps"))
 
 
 def test_without_the_packages_the_pip_command_is_given(monkeypatch):
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match="needs bitsandbytes and accelerate: `pip install 'bits"):
         check_quantization("8bit", CUDA)
+    with pytest.raises(RequestError, match="needs onnxruntime and onnx: `pip install 'onnxruntime"):
+        check_quantization("8bit", CPU)
+    with pytest.raises(RequestError, match="needs onnxruntime and onnx"):
+        checkpoint.load_checkpoint("embedded", "cpu", quantize="8bit")
     monkeypatch.setattr(quantization, "find_spec", lambda name: object())
     check_quantization("8bit", CUDA)
+    check_quantization("8bit", CPU)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "extension", "missing", "backend", "reason"),
+    [
+        ("4bit", "avx512_bf16", (), "bitsandbytes", "AVX512-BF16"),
+        ("4bit", "avx512_vnni", (), "onnxruntime", "no AVX512-BF16"),
+        ("8bit", "avx512_bf16", (), "onnxruntime", "8 bits"),
+        ("4bit", "avx512_bf16", ("bitsandbytes",), "onnxruntime", "not installed"),
+        ("4bit", "avx512_bf16", ("bitsandbytes", "onnx"), "bitsandbytes", "AVX512-BF16"),
+    ],
+)
+def test_the_backend_follows_the_processor(
+    monkeypatch, quantize, extension, missing, backend, reason
+):
+    monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {extension: True})
+    monkeypatch.setattr(
+        quantization, "find_spec", lambda name: None if name in missing else object()
+    )
+    chosen, why = choose_backend(quantize)
+    assert chosen == backend
+    assert reason in why
+    assert choose_backend(quantize, "onnxruntime") == ("onnxruntime", "as asked")
 
 
 def test_none_needs_nothing():

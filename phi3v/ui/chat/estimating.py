@@ -29,6 +29,7 @@ from phi3v.ui.chat.layout import Tab
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.wiring import UNQUEUED, Shown, choose_crops, files_of
 
+MOST_CROPS = 16  # of one picture, on a GPU
 # Longer side, in pixels, of the copy on which crops are drawn.
 THUMBNAIL = 480
 # A dark line with light edges is visible on any image.
@@ -100,7 +101,18 @@ def show_estimate(
             for number, picture in enumerate(pictures, 1)
         ]
         crops = gr.Gallery(drawn, visible=True)
-    return describe_estimate(estimate), gr.Checkbox(visible=True), crops
+    text = describe_estimate(estimate)
+    if choose_crops(num_crops) is None and (limit := find_crop_limit(engine, known)):
+        text = f"{text} {translate(Text(words.CPU_CROPS, count=limit))}"
+    return text, gr.Checkbox(visible=True), crops
+
+
+def find_crop_limit(engine: StreamingEngine, known: SizedEngine) -> int | None:
+    """Return the most crops that "auto" takes of one picture where a CPU is why; None elsewhere."""
+    if engine.is_embedded or str(engine.device) != "cpu":
+        return None
+    most = int(known.processor.image_processor.auto_num_crops[0])
+    return most if most < MOST_CROPS else None
 
 
 def preview_request(

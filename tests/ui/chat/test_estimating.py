@@ -104,3 +104,14 @@ def test_a_ready_question_is_worded_for_the_model(task, is_embedded) -> None:
     for preset in presets_of(task):
         expected = preset.wording(is_embedded) if preset.prompt else ""
         assert word_preset(engine, task, preset.name) == expected
+
+
+def test_the_estimate_says_that_a_cpu_limits_the_crops_of_auto(picture) -> None:
+    engine = MeasuredEngine(context_length=3000)
+    engine.is_embedded = False
+    engine.processor.image_processor.auto_num_crops = [4, 4]
+    said = "On a CPU, Auto cuts a picture into 4 crops at most"
+    assert said in show(engine, [picture], detail="auto")[0]
+    assert said not in show(engine, [picture], detail="4")[0]
+    engine.is_embedded = True
+    assert said not in show(engine, [picture], detail="auto")[0]
