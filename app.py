@@ -17,10 +17,10 @@ from phi3v.ui.serving import launch, open_page, serve  # noqa: E402
 if IS_ON_SPACE:  # there the model must be loaded before the first GPU is lent
     settings = read_settings(sys.argv[1:])
     on_gpu = spaces.GPU if spaces else None
-    demo = open_page(settings, "app.py", on_gpu, in_background=False)
+    demo = open_page(settings, "app.py", on_gpu)
 
 if __name__ == "__main__":
     if IS_ON_SPACE:  # a Space chooses its own address
-        launch(demo, settings, server_name=None)
+        launch(demo, settings, "app.py", server_name=None)
     else:
         serve(sys.argv[1:], program="app.py")

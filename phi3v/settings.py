@@ -6,15 +6,17 @@ Importing reads nothing; must not know the model or the page.
 import re
 import sys
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
     CliSettingsSource,
     CliSuppress,
+    CliToggleFlag,
     SettingsConfigDict,
     SettingsError,
 )
@@ -99,6 +101,29 @@ class Settings(BaseSettings):
         description="user:password that everyone must enter (as PHI3V_AUTH it stays out of the "
         "process list)",
     )
+    # a toggle: of other switches argparse takes --no-... for the denial
+    no_auth: CliToggleFlag[bool] = Field(
+        False,
+        description="start a public link without a login and without a warning about it "
+        "(default: off)",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="more names under which the app may be called, with commas, such as those that "
+        "a proxy on this machine passes on; on 127.0.0.1 only local names are answered otherwise",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses or networks of proxies, with commas, whose X-Forwarded-For and "
+        "X-Forwarded-Host are believed",
+    )
+    per_address: int = Field(
+        0,
+        ge=0,
+        le=10000,
+        description="most waiting requests and uploads of one address; 0 sets no limit. A link, a "
+        "Space and a proxy send everybody from one address: use it with --trusted-proxies there",
+    )
     queue_size: int = Field(
         64, ge=1, le=10000, description="most requests that wait at once; further ones are refused"
     )
@@ -150,6 +175,31 @@ class Settings(BaseSettings):
             raise ValueError("give user:password")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def check_proxies(cls, value: str) -> str:
+        """Raise ValueError for what is no address or network."""
+        read_networks(value)
+        return value
+
+    @field_validator("no_auth")
+    @classmethod
+    def check_no_auth(cls, value: bool, found: ValidationInfo) -> bool:
+        """Raise ValueError where a login is both given and declined."""
+        if value and found.data.get("auth") is not None:
+            raise ValueError("give --auth or --no-auth, not both")
+        return value
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names in allowed_hosts, in small letters."""
+        return tuple(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks in trusted_proxies."""
+        return read_networks(self.trusted_proxies)
+
     @property
     def credentials(self) -> tuple[str, str] | None:
         """User and password for HTTP access; None if no login is required."""
@@ -187,6 +237,17 @@ def read_address(text: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("put the key into PHI3V_SERVER_KEY, not into the address")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def read_networks(listed: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the addresses and networks in a list with commas. Raises ValueError for others."""
+    try:
+        parts = [part.strip() for part in listed.split(",") if part.strip()]
+        return tuple(ip_network(part, strict=False) for part in parts)
+    except ValueError as error:
+        raise ValueError(
+            "give addresses or networks with commas between them, like 10.0.0.2,192.168.0.0/16"
+        ) from error
 
 
 def read_settings(arguments: Sequence[str] = (), program: str = "app.py") -> Settings:

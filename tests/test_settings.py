@@ -154,3 +154,21 @@ def test_parallel_out_of_range_is_refused(value: str, capsys: pytest.CaptureFixt
 def test_importing_settings_reads_no_flags() -> None:
     code = "import sys; sys.argv.append('--nonsense'); import phi3v.settings"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_and_proxies_are_lists_with_commas() -> None:
+    settings = read_settings(
+        ["--allowed-hosts", "App.example, b", "--trusted-proxies", "10.0.0.2,fd00::/8"]
+    )
+    assert settings.host_names == ("app.example", "b")
+    assert [str(network) for network in settings.proxy_networks] == ["10.0.0.2/32", "fd00::/8"]
+
+
+def test_a_proxy_without_an_address_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "give addresses or networks" in refuse(capsys, "--trusted-proxies", "proxy.example")
+
+
+def test_a_login_cannot_be_asked_for_and_declined(capsys: pytest.CaptureFixture[str]) -> None:
+    message = refuse(capsys, "--auth", "me:hush", "--no-auth")
+    assert "not both" in message
+    assert "hush" not in message

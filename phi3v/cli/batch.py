@@ -14,7 +14,7 @@ from phi3v.cli.answers import answer_job
 from phi3v.cli.jobs import Job, Plan, find_jobs
 from phi3v.cli.printing import Printer, note
 from phi3v.cli.results import ResultsFile
-from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.conversation.engine_protocol import BrokenWeightsError, StreamingEngine
 from phi3v.documents.pages import Problem
 from phi3v.request import RequestError
 from phi3v.tasks import COMPARE, Task
@@ -82,6 +82,8 @@ def run_job(
             printer.begin(job.name)
             pixels = task is COMPARE and not flags.no_pixels
             record = answer_job(job, task, plan, engine, pixels, printer.show)
+    except BrokenWeightsError:  # no other page can be read either
+        raise
     except RequestError as error:
         tally.failed += 1
         report_failure(flags, printer, {**job.describe(), "error": str(error)})

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phi3v.cli.arguments import CHAT, COMMANDS, SHARED_FLAGS, build_parser
+from phi3v.conversation.engine_protocol import GenerationError
 from phi3v.request import RequestError, Sampling
 from phi3v.tasks import DESCRIBE, DETAILS, OCR, Preset, Task, find_preset
 
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RequestError as error:
         print(f"phi3v: {error}", file=sys.stderr)
         return UNUSABLE
+    except GenerationError as error:
+        print(f"phi3v: {error}", file=sys.stderr)
+        return SOME_FAILED
     except KeyboardInterrupt:
         again = " Run the same command to go on." if getattr(flags, "output", None) else ""
         print(f"\nphi3v: interrupted.{again}", file=sys.stderr)

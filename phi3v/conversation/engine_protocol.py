@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from phi3v.conversation.throughput import Throughput
-from phi3v.request import Chunk, Request
+from phi3v.request import Chunk, Request, RequestError
 from phi3v.translatable import Text
 
 # Seconds between empty chunks while there is no text: a page can close a stream only when it
@@ -20,6 +20,10 @@ READ_INTERVAL: Final = 0.05
 
 class GenerationError(RuntimeError):
     """Generation failed for a reason that the user cannot fix; `__cause__` has it."""
+
+
+class BrokenWeightsError(RequestError):
+    """The model cannot answer anything: another checkpoint is needed, not another request."""
 
 
 @dataclass(frozen=True)

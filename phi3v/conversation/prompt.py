@@ -4,13 +4,12 @@ Knows the chat format and the numbering of images over all turns; must not run t
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from PIL import Image
 
 from phi3v.conversation.detokenizer import IncrementalDetokenizer
 from phi3v.conversation.engine_protocol import PromptProcessor
-from phi3v.documents.images import open_image
+from phi3v.documents.request_limits import measure_pictures
 from phi3v.model.crops import CROP_SIZE
 from phi3v.request import Request, RequestError, Turn
 
@@ -19,12 +18,13 @@ from phi3v.request import Request, RequestError, Turn
 class Prompt:
     """A conversation ready for the processor, with its size in tokens.
 
-    image_tokens are the part of prompt_tokens in image slots. answer_ids are the tokens of an
-    answer that is continued; they follow the text and count among prompt_tokens.
+    sizes are the (width, height) of its images, which are measured and not opened. image_tokens
+    are the part of prompt_tokens in image slots. answer_ids are the tokens of an answer that is
+    continued; they follow the text and count among prompt_tokens.
     """
 
     text: str
-    images: tuple[Image.Image, ...]
+    sizes: tuple[tuple[int, int], ...]
     num_crops: int
     prompt_tokens: int
     image_tokens: int
@@ -34,27 +34,26 @@ class Prompt:
 def build_prompt(request: Request, processor: PromptProcessor, context_length: int) -> Prompt:
     """Render a request and choose its num_crops so that prompt and answer fit the context.
 
-    Raises RequestError where there is nothing to answer, an image cannot be read or cut, or prompt
-    and max_new_tokens together exceed context_length tokens.
+    Raises RequestError where there is nothing to answer, the images exceed a limit or cannot be
+    measured or cut, or prompt and max_new_tokens together exceed context_length tokens.
     """
     answer = request.turns[-1] if request.is_continued and request.turns else None
     turns = request.turns[:-1] if answer else request.turns
     check_turns(turns)
-    images = tuple(open_image(image) for turn in turns for image in turn.images)
+    sizes = measure_pictures([image for turn in turns for image in turn.images])
     text = render_prompt(turns, processor)
     answer_ids = find_answer_ids(answer, processor) if answer else ()
     if answer and not answer_ids:
         text += disarm_markup(answer.text, processor)
     room = context_length - request.sampling.max_new_tokens
-    sizes = [image.size for image in images]
     for num_crops in crop_choices(request.num_crops, sizes, processor):
         try:
-            text_tokens, image_tokens = processor.count_tokens(text, sizes, num_crops)
+            text_tokens, image_tokens = processor.count_tokens(text, list(sizes), num_crops)
         except ValueError as error:
             raise explain_shape(sizes, num_crops) from error
         prompt_tokens = text_tokens + image_tokens + len(answer_ids)
         if prompt_tokens <= room:
-            return Prompt(text, images, num_crops, prompt_tokens, image_tokens, answer_ids)
+            return Prompt(text, sizes, num_crops, prompt_tokens, image_tokens, answer_ids)
     raise RequestError(
         "The conversation takes {prompt_tokens} tokens ({image_tokens} of them for {images} images "
         "cut into at most {num_crops} crops each) and the answer may take {max_new_tokens}; the "
@@ -62,14 +61,14 @@ def build_prompt(request: Request, processor: PromptProcessor, context_length: i
         "Use fewer images, a smaller num_crops or max_new_tokens, or start a new conversation.",
         prompt_tokens=prompt_tokens,
         image_tokens=image_tokens,
-        images=len(images),
+        images=len(sizes),
         num_crops=num_crops,
         max_new_tokens=request.sampling.max_new_tokens,
         context_length=context_length,
     )
 
 
-def explain_shape(sizes: list[tuple[int, int]], num_crops: int) -> RequestError:
+def explain_shape(sizes: Sequence[tuple[int, int]], num_crops: int) -> RequestError:
     """Return the error for images that cannot be cut into crops: the most elongated one is why."""
     width, height = max(sizes, key=lambda size: max(size) / min(size))
     return RequestError(
@@ -141,15 +140,17 @@ def render_prompt(turns: tuple[Turn, ...], processor: PromptProcessor) -> str:
 def disarm_markup(text: str, processor: PromptProcessor) -> str:
     """Put a space into image tags and special tokens typed by the user, so that they stay text.
 
-    `<|end|>` becomes `< |end|>`.
+    `<|end|>` becomes `< |end|>`. Halves of characters, which JSON can hold and no tokenizer takes,
+    become question marks.
     """
+    text = text.encode("utf-8", "replace").decode("utf-8")
     special = [token.content for token in processor.tokenizer.added_tokens_decoder.values()]
     markup = "|".join([r"<\|image_\d+\|>", *map(re.escape, special)])
     return re.sub(markup, lambda found: found[0][0] + " " + found[0][1:], text)
 
 
 def crop_choices(
-    num_crops: int | None, sizes: list[tuple[int, int]], processor: PromptProcessor
+    num_crops: int | None, sizes: Sequence[tuple[int, int]], processor: PromptProcessor
 ) -> tuple[int, ...]:
     """Return the values of num_crops to try: the requested one, or the checkpoint's default down.
 

@@ -7,6 +7,7 @@ Must not know the model or the page.
 import asyncio
 import io
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,7 +22,21 @@ from phi3v.request import RequestError
 from phi3v.translatable import Text
 
 MAX_REDIRECTS: Final = 5
+# The end of a long name has its suffix; file systems take up to 255 bytes.
+MAX_NAME_LENGTH: Final = 60
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+COMPATIBLE: Final = ipaddress.ip_network("::/96")
+# What can go wrong between here and a site: TLS, broken responses, names that IDNA refuses, ports
+# that there are not, and several failures at once where a host has several addresses.
+FETCH_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    ValueError,
+    OverflowError,
+    ExceptionGroup,
+)
 
 Resolve = Callable[[str], Awaitable[str]]
 
@@ -55,18 +70,20 @@ def fetch_file(
     url = url.strip()
     try:
         content = asyncio.run(download(url, limit_bytes, timeout, resolve or resolve_public))
+        return content, name_file(httpx.URL(url))
+    except RequestError:
+        raise
     except (TimeoutError, httpx.TimeoutException) as error:
         raise RequestError(
             "The address did not deliver a picture within {timeout:g} seconds: try again, or "
             "download the picture and upload it.",
             timeout=timeout,
         ) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except FETCH_ERRORS as error:
         raise RequestError(
             "No picture could be loaded from that address: check it in the browser, or download "
             "the picture and upload it."
         ) from error
-    return content, Path(httpx.URL(url).path).name or httpx.URL(url).host
 
 
 async def download(url: str, limit_bytes: int, timeout: float, resolve: Resolve) -> bytes:
@@ -126,17 +143,38 @@ async def resolve_public(host: str) -> str:
 
 
 def is_public(ip: str) -> bool:
-    """True if an IP address is public; IPv6 that embeds an IPv4 address is judged by the latter."""
+    """True if an IP address is public, and with it every IPv4 address that IPv6 embeds.
+
+    `is_global` alone is also true of multicast, of site-local and reserved addresses, and of
+    ranges whose packets a gateway sends on to the IPv4 address inside.
+    """
     address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        teredo = address.teredo[1] if address.teredo else None
-        nat64 = None
-        if address in NAT64:
-            nat64 = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        inner = address.ipv4_mapped or address.sixtofour or teredo or nat64
-        if inner is not None:
-            return is_public(str(inner))
-    return address.is_global and not address.is_multicast
+        mapped = address.ipv4_mapped or (address in NAT64 and low_bits(address))
+        if mapped:  # just another form of the IPv4 address
+            return is_public(str(mapped))
+        if address.is_site_local or not all(map(is_public, map(str, embedded_in(address)))):
+            return False
+    is_special = address.is_multicast or address.is_reserved or address.is_unspecified
+    return address.is_global and not is_special
+
+
+def embedded_in(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that tunnels reach by an IPv6 one: compatible, 6to4, Teredo."""
+    compatible = low_bits(address) if address in COMPATIBLE else None
+    found = [compatible, address.sixtofour, *(address.teredo or ())]
+    return [inner for inner in found if inner is not None]
+
+
+def low_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    """Return the last 32 bits as an IPv4 address."""
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def name_file(address: httpx.URL) -> str:
+    """Return the name of the file at an address, as a file system takes it; else its host."""
+    name = re.sub(r"[\x00-\x1f\x7f/\\\\]", "_", Path(address.path).name)
+    return name[-MAX_NAME_LENGTH:].lstrip(".") or address.host
 
 
 async def read_body(response: httpx.Response, limit_bytes: int) -> bytes:

@@ -37,7 +37,7 @@ class LoadingEngine:
     def __init__(self, load: Callable[[], "Engine"], name: str) -> None:
         self.name = name
         self.engine: Engine | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._load = load
         self._early: RequestQueue[object] = RequestQueue()
         self._is_over = threading.Event()
@@ -54,7 +54,7 @@ class LoadingEngine:
         except RequestError as error:
             self.error = error
             logger.error("%s", error)
-        except Exception as error:  # whatever it is, every request is told
+        except BaseException as error:  # whatever it is, every request is told
             self.error = error
             logger.exception("%s could not be loaded.", self.name)
         finally:

@@ -5,9 +5,10 @@ Knows files and hardware; knows nothing of requests or pages.
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoProcessor
 
 from phi3v.inference.checkpoint_files import (
@@ -24,6 +25,7 @@ from phi3v.inference.hardware import (
     choose_dtype,
     free_memory,
 )
+from phi3v.inference.memory import is_shortage
 from phi3v.inference.quantization import (
     BYTES_PER_WEIGHT,
     bytes_per_weight,
@@ -113,7 +115,10 @@ def load_checkpoint(
     chosen_dtype, dtype_reason = choose_dtype(chosen_device, dtype)
     chosen_attention = choose_attention(chosen_device, chosen_dtype, attention)
     check_quantization(quantize, chosen_device)
-    check_memory(folder, chosen_device, chosen_dtype, quantize)
+    try:
+        check_memory(folder, chosen_device, chosen_dtype, quantize)
+    except (SafetensorError, OSError) as error:
+        raise explain_damage(name, error) from error
     is_copied = quantize != "none" and chosen_device.type == "cpu"
     chosen_backend, reason = choose_backend(quantize, backend)
     by = f" by {chosen_backend} ({reason})" if is_copied else ""
@@ -126,17 +131,26 @@ def load_checkpoint(
         chosen_attention,
         "" if quantize == "none" else f", the language model's weights in {quantize}{by}",
     )
-    processor = AutoProcessor.from_pretrained(folder)
-    limit_crops(processor, chosen_device)
-    if is_copied:
-        weights = Weights(quantize, chosen_backend, chosen_dtype)
-        return load_quantized(folder, weights, chosen_attention), processor
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=chosen_dtype,
-        attn_implementation=chosen_attention,
-        **quantized_loading(quantize, chosen_device, chosen_dtype),
-    )
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+        limit_crops(processor, chosen_device)
+        if is_copied:
+            weights = Weights(quantize, chosen_backend, chosen_dtype)
+            return load_quantized(folder, weights, chosen_attention), processor
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=chosen_dtype,
+            attn_implementation=chosen_attention,
+            output_loading_info=True,
+            **quantized_loading(quantize, chosen_device, chosen_dtype),
+        )
+        check_complete(model, processor, found)
+    except RequestError:
+        raise
+    except Exception as error:  # whatever transformers stumbles on: it trusts a checkpoint's files
+        if is_shortage(error):
+            raise
+        raise explain_damage(name, error) from error
     if quantize == "8bit":
         from phi3v.inference.int8_step import decode_without_waiting  # imports bitsandbytes
 
@@ -152,6 +166,32 @@ def limit_crops(processor: Phi3VProcessor, device: torch.device) -> None:
     images = processor.image_processor
     if device.type == "cpu" and images.auto_num_crops == AUTO_NUM_CROPS:
         images.auto_num_crops = [min(CPU_CROPS, most) for most in AUTO_NUM_CROPS]
+
+
+def check_complete(model: Phi3VForCausalLM, processor: Phi3VProcessor, found: Any) -> None:
+    """Raise ValueError for another model's files, and for weights that are missing or misshapen.
+
+    found is the loading info of from_pretrained, which fills what it lacks with random numbers.
+    """
+    for kind, made in ((Phi3VForCausalLM, model), (Phi3VProcessor, processor)):
+        if not isinstance(made, kind):
+            raise ValueError(f"a {type(made).__name__} instead of a {kind.__name__}")
+    for problem, names in (("lacks", "missing_keys"), ("has another shape", "mismatched_keys")):
+        if found[names]:
+            raise ValueError(f"{problem}: {sorted(map(str, found[names]))[0]}")
+    if len(processor.tokenizer) > model.config.vocab_size:
+        raise ValueError("its tokenizer has more tokens than its model")
+
+
+def explain_damage(name: str, error: Exception) -> RequestError:
+    """Return the error in one sentence for a checkpoint whose files cannot be used."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return RequestError(
+        "{name} cannot be loaded: its files are damaged, incomplete or those of another model "
+        "({reason}). Get them again, or name another checkpoint.",
+        name=Path(name).name,
+        reason=lines[0][:200].rstrip("."),
+    )
 
 
 def check_choices(name: str, device: str, dtype: str, attention: str, quantize: str) -> None:

@@ -7,9 +7,11 @@ import logging
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ from phi3v.inference.checkpoint_files import EMBEDDED, find_revision_of
 from phi3v.inference.generation import configure_generation, decodes_on_one_thread
 from phi3v.inference.hardware import free_memory
 from phi3v.inference.image_preparation import PreparedImage, RequestImages
+from phi3v.inference.logits_check import check_first_logits
 from phi3v.inference.memory import (
     describe_shortage,
     free_unused,
@@ -54,6 +57,9 @@ logger = logging.getLogger(__name__)
 # Queued requests whose images are opened and cut into crops while another answer is decoded; those
 # behind them hold no pixels. An image takes 23 MB at 16 crops, and 3 bytes a pixel itself.
 PREPARED_AHEAD = 2
+# Pixels of opened images that all waiting requests hold together, 144 MB: what exceeds them is
+# opened again when it is prepared.
+MAX_HELD_PIXELS = 48_000_000
 
 # Default size of an engine's caches, in bytes.
 DEFAULT_REUSE_BYTES = 500_000_000
@@ -109,6 +115,7 @@ class Engine:
         self._thread_lock = threading.Lock()
         # Requests that arrive together open their images in turns, or those would fill the memory.
         self._opening = threading.Lock()
+        self._waiting: WeakSet[RequestImages] = WeakSet()
 
     @property
     def device(self) -> torch.device:
@@ -169,7 +176,7 @@ class Engine:
         if isinstance(answer.error, RequestError):
             raise answer.error
         if answer.error is not None:
-            raise GenerationError(f"Generating the answer failed: {answer.error}") from answer.error
+            raise GenerationError(explain_failure(answer.error)) from answer.error
         statistics = answer.statistics()
         self.throughput.record(statistics)
         logger.info("%s", statistics)
@@ -193,19 +200,21 @@ class Engine:
     def _open(self, request: Request, stop: threading.Event) -> Answer:
         requested_at = time.perf_counter()
         adapter = self.adapters.check(request.adapter)
-        with self._opening:
-            prompt = build_prompt(request, self.processor, self.context_length)
+        prompt = build_prompt(request, self.processor, self.context_length)
         sources = [image for turn in request.turns for image in turn.images]
         prepare = partial(self.vision_cache.prepare, num_crops=prompt.num_crops, adapter=adapter)
-        images = RequestImages(sources, prompt.images, prepare)
-        grids = [crop_grid(*image.size, prompt.num_crops) for image in prompt.images]
+        images = RequestImages(sources, prompt.sizes, prepare)
+        held = sum(waiting.held_pixels for waiting in self._waiting)
+        images.open(MAX_HELD_PIXELS - held, self._opening)
+        self._waiting.add(images)
+        grids = [crop_grid(*size, prompt.num_crops) for size in prompt.sizes]
         ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
         tokenizer, stop_ids = self.processor.tokenizer, request.stop_token_ids
         ending = sorted({*self.stop_token_ids(), *stop_ids})
         config = configure_generation(request.sampling, ending, tokenizer)
         probabilities = TokenProbabilities() if request.wants_probabilities else None
         return Answer(
-            replace(prompt, images=()),
+            prompt,
             torch.tensor([ids]),
             images,
             config,
@@ -245,22 +254,34 @@ class Engine:
             answer = self._queue.get()
             if answer is None:
                 return
-            shortage = ""
             try:
-                self._generate(answer)
-            except Cancelled:
-                pass
-            except Exception as error:  # whatever it is, the reader is told
-                if is_shortage(error):
-                    shortage = str(error)
-                else:
-                    answer.error = error
-            if shortage:  # outside the except block: the error's frames held the memory
-                self.clear_caches()
-                free_unused(self.model.device)
-                answer.error = RequestError(describe_shortage(shortage, self.model.device))
-            answer.finished.set()
+                answer.error = self._find_error(answer)
+            finally:
+                answer.finished.set()
             del answer  # or its images would stay in memory until the next request
+
+    def _find_error(self, answer: Answer) -> BaseException | None:
+        """Generate an answer; return what prevented it, None if nothing did.
+
+        Also KeyboardInterrupt and SystemExit, which would end this thread and leave every reader
+        waiting for it.
+        """
+        try:
+            self._generate(answer)
+            return None
+        except Cancelled:
+            return None
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold images and caches
+            if not is_shortage(error):
+                return error
+            shortage = str(error)
+        try:  # outside the except block, which holds the error
+            self.clear_caches()
+            free_unused(self.model.device)
+            return RequestError(describe_shortage(shortage, self.model.device))
+        except Exception as error:  # a device that failed may refuse even this
+            return error
 
     def _generate(self, answer: Answer) -> None:
         answer.started_at = time.perf_counter()
@@ -272,7 +293,11 @@ class Engine:
         if self.model.device.index is not None and self.model.device.type == "cuda":
             torch.cuda.set_device(self.model.device)  # streams and captures use the current device
         reset_peak(self.model.device)
-        with torch.inference_mode(), cancel_between_layers(self.model, answer.raise_if_cancelled):
+        with (
+            torch.inference_mode(),
+            cancel_between_layers(self.model, answer.raise_if_cancelled),
+            check_first_logits(self.model, Path(self.name).name),
+        ):
             features = self.vision_cache.encode(images, partial(answer.begin, "encoding"))
             number = self.adapters.number(answer.adapter)
             key = self.prefix_cache.make_key(answer.input_ids, images, number)
@@ -288,8 +313,8 @@ class Engine:
                 past_key_values=cache,
                 generation_config=answer.config,
                 streamer=answer.streamer,
-                stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
                 **answer.logits_processors(),
+                stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
             )
             new_ids = sequence[0, len(key) :].cpu().numpy()
             self.prefix_cache.store(np.concatenate([key, new_ids]), cache)
@@ -344,3 +369,11 @@ class Engine:
                 return
             if is_idle:
                 answer.finished.wait(READ_INTERVAL)
+
+
+def explain_failure(error: BaseException) -> str:
+    """Return in words why an answer failed; some errors have no message of their own."""
+    kind = type(error).__name__
+    reason = f"{kind}: {error}" if str(error) else kind
+    advice = " The GPU may need a restart of the app." if "CUDA" in reason else ""
+    return f"Generating the answer failed ({reason}).{advice}"

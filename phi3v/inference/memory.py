@@ -15,7 +15,7 @@ from phi3v.translatable import Text
 ASKED_FOR = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
 
 
-def is_shortage(error: Exception) -> bool:
+def is_shortage(error: BaseException) -> bool:
     """True if an error means that a device has run out of memory."""
     if isinstance(error, torch.OutOfMemoryError):
         return True

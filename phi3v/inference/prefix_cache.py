@@ -76,7 +76,7 @@ class PrefixCache:
         key += adapter * ADAPTER_STEP
         begin = 0
         for image in images:
-            grid = crop_grid(*image.image.size, image.num_crops)
+            grid = crop_grid(*image.size, image.num_crops)
             offsets = np.arange(count_image_tokens(*grid))
             # 61 bits of the hash, plus the offset within the image: no overflow
             first = int.from_bytes(image.key[:8], "big") >> 3

@@ -154,7 +154,7 @@ class Answer(StoppingCriteria):
     abandoned: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     progress: Progress | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     reused_tokens: int = 0
     started_at: float = 0.0
     peak_memory: int | None = None

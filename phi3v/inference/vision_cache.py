@@ -5,6 +5,7 @@ costs time only.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -22,6 +23,8 @@ from phi3v.model.crops import crop_grid
 MAX_BATCH_CROPS = {"cpu": 4}
 MAX_BATCH_CROPS_ELSEWHERE = 17
 
+HASHED_ROWS = 256
+
 
 class VisionCache:
     """Vision features, (tokens, D) per image, least recently used evicted beyond `maxsize` bytes.
@@ -33,6 +36,7 @@ class VisionCache:
         self.model = model
         self.processor = processor
         self.encoded_images = 0
+        self._lock = threading.Lock()
         self._features: LRUCache[bytes, torch.Tensor] = LRUCache(
             maxsize, getsizeof=lambda features: features.nbytes
         )
@@ -44,11 +48,16 @@ class VisionCache:
         thread while another request is being answered.
         """
         digest = hashlib.sha256(f"{image.size} {num_crops} {adapter}".encode())
-        digest.update(image.tobytes())
+        for top in range(0, image.height, HASHED_ROWS):  # not all at once: that would be a copy
+            strip = image.crop((0, top, image.width, min(top + HASHED_ROWS, image.height)))
+            digest.update(strip.tobytes())
         key = digest.digest()
-        is_cached = key in self._features
-        features = None if is_cached else self.processor.image_processor(image, num_crops=num_crops)
-        return PreparedImage(key, image, num_crops, features)
+        with self._lock:
+            encoded = self._features.get(key)
+        if encoded is not None:  # held from now on: another request may evict it
+            return PreparedImage(key, image.size, num_crops, None, encoded)
+        features = self.processor.image_processor(image, num_crops=num_crops)
+        return PreparedImage(key, image.size, num_crops, features)
 
     def encode(
         self, images: Sequence[PreparedImage], report: Callable[[int], None] | None = None
@@ -58,9 +67,11 @@ class VisionCache:
         `report` is called with the index of the image about to run. What it raises ends the
         encoding; images encoded by then stay cached.
         """
-        known = {
-            image.key: self._features[image.key] for image in images if image.key in self._features
-        }
+        known = {image.key: image.encoded for image in images if image.encoded is not None}
+        with self._lock:
+            for image in images:
+                if image.key in self._features:
+                    known[image.key] = self._features[image.key]
         indices: dict[bytes, int] = {}
         for index, image in enumerate(images):
             indices.setdefault(image.key, index)
@@ -72,19 +83,17 @@ class VisionCache:
             for image, features in zip(batch, self._run_tower(batch), strict=True):
                 known[image.key] = features
                 if features.nbytes <= self._features.maxsize:
-                    self._features[image.key] = features.clone()
+                    with self._lock:
+                        self._features[image.key] = features.clone()
         return tuple(known[image.key] for image in images)
 
     def clear(self) -> None:
         """Evict everything."""
-        self._features.clear()
+        with self._lock:
+            self._features.clear()
 
     def _run_tower(self, images: Sequence[PreparedImage]) -> tuple[torch.Tensor, ...]:
-        features = [
-            image.features  # None if it was cached when prepared and has been evicted since
-            or self.processor.image_processor(image.image, num_crops=image.num_crops)
-            for image in images
-        ]
+        features = [image.features for image in images if image.features is not None]
         output = self.model.model.get_image_features(
             torch.cat([of_image["pixel_values"] for of_image in features]).to(self.model.device),
             torch.cat([of_image["image_sizes"] for of_image in features]),
@@ -98,7 +107,7 @@ def batch_images(images: Iterable[PreparedImage], max_crops: int) -> list[list[P
     batches: list[list[PreparedImage]] = []
     room = 0
     for image in images:
-        rows, columns = crop_grid(*image.image.size, image.num_crops)
+        rows, columns = crop_grid(*image.size, image.num_crops)
         crops = 1 if rows * columns == 1 else 1 + rows * columns
         if crops > room:
             batches.append([])

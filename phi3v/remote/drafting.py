@@ -4,7 +4,7 @@ Knows the API's fields; sends nothing.
 """
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from phi3v.conversation.checkpoint_processor import CheckpointProcessor
 from phi3v.conversation.prompt import Prompt, build_prompt, disarm_markup
+from phi3v.documents.images import open_image
 from phi3v.model.crops import fit_within_crops
 from phi3v.model.padding import resize_and_pad
 from phi3v.request import Request
@@ -43,8 +44,9 @@ def draft_request(
     """Render and check a request as a local engine does. Raises RequestError as build_prompt."""
     prompt = build_prompt(request, processor, context_length)
     num_crops = prompt.num_crops if sends_crops else None
-    pictures = tuple(encode_picture(image, num_crops) for image in prompt.images)
-    return Draft(request, replace(prompt, images=()), pictures, sends_crops)
+    sources = (image for turn in request.turns for image in turn.images)
+    pictures = tuple(encode_picture(open_image(source), num_crops) for source in sources)
+    return Draft(request, prompt, pictures, sends_crops)
 
 
 def encode_picture(image: Image.Image, num_crops: int | None = None) -> str:

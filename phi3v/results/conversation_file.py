@@ -8,8 +8,11 @@ image is opened like an upload. Must not know the model or the page.
 import io
 import json
 import os
+import struct
 import zipfile
 import zlib
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -18,7 +21,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phi3v.documents.images import open_image, open_stream
-from phi3v.request import Request, RequestError, Role, Sampling, Turn
+from phi3v.request import ImageSource, Request, RequestError, Role, Sampling, Turn
+from phi3v.results.zip_limits import check_directory, check_entries
 from phi3v.translatable import Text
 
 MANIFEST: Final = "conversation.json"
@@ -29,8 +33,21 @@ MAX_IMAGE_BYTES: Final = 200 * 2**20  # 64 million RGB pixels as PNG without com
 MAX_IMAGES: Final = 100
 # Of all images together, 768 MB once opened; a small zip file can hold more.
 MAX_ALL_PIXELS: Final = 256_000_000
-# The exceptions of zipfile for damaged, encrypted or unsupported archives.
-ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+# The exceptions of zipfile for damaged, encrypted or unsupported archives; the names of entries are
+# decoded, and sizes and places that it reads are believed.
+ZIP_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    OverflowError,
+)
+# Takes an opened image, and returns what the turn holds in its place.
+Keep = Callable[[Image.Image], ImageSource]
 
 
 @dataclass(frozen=True)
@@ -173,17 +190,24 @@ def encode_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def load_conversation(source: Path | BinaryIO, name: str = "") -> Conversation:
+def load_conversation(
+    source: Path | BinaryIO, name: str = "", keep: Keep = lambda image: image
+) -> Conversation:
     """Load a conversation written by save_conversation, with its images opened.
 
-    name is what messages call the file. Raises RequestError if it is missing, damaged, of another
-    format or version, or over a limit.
+    name is what messages call the file. keep is called with each image as it is opened, and may
+    store it: the conversation has what it returns. Raises RequestError if the file is missing,
+    damaged, of another format or version, or over a limit; nothing is unpacked beyond one.
     """
     name = name or (source.name if isinstance(source, Path) else Text("The conversation"))
     try:
-        check_size(source, name)
-        with zipfile.ZipFile(source) as archive:
-            return read_archive(archive, name)
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            check_directory(file, check_size(file, name))
+            with zipfile.ZipFile(file) as archive:
+                check_entries(archive)
+                return read_archive(archive, name, keep)
+    except RequestError:
+        raise
     except FileNotFoundError as error:
         raise RequestError("{name} is not there: check the name.", name=name) from error
     except ZIP_ERRORS as error:
@@ -193,13 +217,9 @@ def load_conversation(source: Path | BinaryIO, name: str = "") -> Conversation:
         ) from error
 
 
-def check_size(source: Path | BinaryIO, name: str) -> None:
-    """Raise RequestError for a file larger than MAX_ZIP_BYTES."""
-    if isinstance(source, Path):
-        size = source.stat().st_size
-    else:
-        size = source.seek(0, os.SEEK_END)
-        source.seek(0)
+def check_size(file: BinaryIO, name: str) -> int:
+    """Return a file's size in bytes. Raises RequestError beyond MAX_ZIP_BYTES."""
+    size = file.seek(0, os.SEEK_END)
     if size > MAX_ZIP_BYTES:
         raise RequestError(
             "{name} has {size:.0f} MB, the limit is {limit:.0f}: save a shorter conversation.",
@@ -207,9 +227,10 @@ def check_size(source: Path | BinaryIO, name: str) -> None:
             size=size / 2**20,
             limit=MAX_ZIP_BYTES / 2**20,
         )
+    return size
 
 
-def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
+def read_archive(archive: zipfile.ZipFile, name: str, keep: Keep) -> Conversation:
     """Return the conversation in an open zip; see load_conversation."""
     try:
         manifest = read_entry(archive, MANIFEST, MAX_MANIFEST_BYTES, name)
@@ -224,7 +245,10 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
             place=place,
             problem=problem["msg"],
         ) from error
-    count = sum(len(turn.images) for turn in saved.turns)
+    named = [entry for turn in saved.turns for entry in turn.images]
+    count = len(named)
+    if len(set(named)) < count:
+        raise zipfile.BadZipFile("an image is named twice")
     if count > MAX_IMAGES:
         raise RequestError(
             "{name} has {count} pictures, the limit is {limit}: save a shorter one.",
@@ -238,8 +262,10 @@ def read_archive(archive: zipfile.ZipFile, name: str) -> Conversation:
         images = []
         for entry in turn.images:
             content = read_entry(archive, entry, MAX_IMAGE_BYTES, name)
-            images.append(open_stream(io.BytesIO(content), entry))
-            pixels += images[-1].width * images[-1].height
+            image = open_stream(io.BytesIO(content), entry)
+            del content
+            images.append(keep(image))
+            pixels += image.width * image.height
             if pixels > MAX_ALL_PIXELS:
                 raise RequestError(
                     "The pictures in {name} have more than {limit:,} pixels together, the limit: "

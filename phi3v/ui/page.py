@@ -3,6 +3,7 @@
 Knows the parts and their order; what happens inside a tab is for phi3v.ui.chat and phi3v.ui.ocr.
 """
 
+import os
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,10 @@ from phi3v.settings import Settings
 from phi3v.tasks import EXAMPLES, OCR, TASKS, Task
 from phi3v.translatable import Text
 from phi3v.ui import words
+from phi3v.ui.access.guard import Guard
+from phi3v.ui.access.hosts import Hosts, is_loopback_address
+from phi3v.ui.access.logins import Credentials
+from phi3v.ui.access.response_headers import ResponseHeaders
 from phi3v.ui.answering import OnGpu, Stream, make_stream
 from phi3v.ui.api.addresses import guard_addresses
 from phi3v.ui.api.endpoints import add_endpoints
@@ -24,6 +29,7 @@ from phi3v.ui.chat.layout import CSS, HEAD, lay_out_tab
 from phi3v.ui.chat.pictures import follow_pictures_after
 from phi3v.ui.chat.presets import connect_presets
 from phi3v.ui.chat.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.full_disk import FullDisk, tell_full_disk
 from phi3v.ui.i18n.languages import find_languages, translate
 from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
 from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
@@ -69,6 +75,7 @@ def build_page(
                     add_conversation(engine, task, stream, settings)
         add_endpoints(engine, stream, settings)
     guard_addresses(page, settings.upload_limit_bytes)
+    tell_full_disk(page)
     # Of the requests that the engine holds some are being answered; the others count as waiting.
     waiting = most_held(settings) - most_running(settings)
     page.queue(
@@ -117,13 +124,34 @@ def launch_options(settings: Settings, page: gr.Blocks | None = None) -> dict[st
         "css": CSS + DIRECTIONS,
         "head": HEAD,
         "app_kwargs": {
-            "middleware": [Middleware(Localizing)],
+            "middleware": [*guards(settings), Middleware(Localizing)],
             "routes": [] if page is None else page.phi3v_routes,
         },
         "i18n": gr.I18n(
             **{code: dict(language.gradio) for code, language in find_languages().items()}
         ),
     }
+
+
+def guards(settings: Settings) -> list[Middleware]:
+    """Return the middleware that decides who may call the app, and binds browsers to it."""
+    space_host = os.environ.get("SPACE_HOST", "")
+    is_on_space = "SPACE_ID" in os.environ  # a Space chooses its own address
+    # uvicorn would believe whatever a proxy on this machine, such as the link's, passes on
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
+    hosts = Hosts(
+        is_local=is_loopback_address(settings.host) and not is_on_space,
+        is_shared=settings.share,
+        names=settings.host_names,
+        proxies=settings.proxy_networks,
+        public_host=space_host,
+    )
+    credentials = Credentials(*settings.credentials) if settings.credentials else None
+    return [
+        Middleware(ResponseHeaders, is_on_space),
+        Middleware(Guard, hosts, credentials, settings.per_address),
+        Middleware(FullDisk),
+    ]
 
 
 def make_theme() -> gr.themes.Base:

@@ -3,8 +3,11 @@
 Imports the page and the engine inside functions, so that --help answers at once.
 """
 
+import atexit
 import logging
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from phi3v.request import RequestError
 from phi3v.settings import Settings, read_settings
+from phi3v.ui.upload_folder import UploadFolder, find_base
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -20,50 +24,111 @@ if TYPE_CHECKING:
     from phi3v.inference import Engine
     from phi3v.ui.answering import OnGpu
 
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks whether the app is to end.
+END_INTERVAL = 0.1
+# Gradio's attribute of a component, with the files that it never deletes.
+KEPT = "keep_in_cache"
+
 
 def serve(arguments: Sequence[str], program: str = "phi3v serve") -> None:
-    """Serve the page until interrupted; `arguments` are the flags.
+    """Serve the page until interrupted, or until the model turns out not to load.
 
-    Exits with a message in one line where the settings cannot be used.
+    `arguments` are the flags. Exits with a message in one line where the settings cannot be used.
     """
     settings = read_settings(arguments, program)
-    launch(open_page(settings, program), settings)
+    signal.signal(signal.SIGTERM, end)  # from here on: what follows imports for seconds
+    folder = claim_folder()
+    try:
+        engine = choose_engine(settings, program)
+        launch(build(engine, settings, folder), settings, program, engine)
+    except KeyboardInterrupt:
+        pass
 
 
-def launch(page: "gr.Blocks", settings: Settings, **address: object) -> None:
-    """Launch the page at the settings' host and port, unless `address` overrides them."""
+def launch(
+    page: "gr.Blocks",
+    settings: Settings,
+    program: str,
+    engine: object = None,
+    **address: object,
+) -> None:
+    """Serve the page at the settings' host and port, unless `address` overrides them.
+
+    Raises KeyboardInterrupt when the app is interrupted. Exits where the port is taken, and once
+    an engine that loads in the background has failed to.
+    """
     from phi3v.ui.page import launch_options
 
     address = address or {"server_name": settings.host, "server_port": settings.port}
-    page.launch(**launch_options(settings, page), **address)
+    try:
+        page.launch(**launch_options(settings, page), **address, prevent_thread_lock=True)
+    except OSError as error:
+        if "port" not in str(error):
+            raise
+        sys.exit(
+            f"{program}: nothing can listen on {settings.host}, port {settings.port}: another "
+            "program does, or the address is none of this computer's. Choose another --port or "
+            "--host."
+        )
+    # Gradio would take a shared page's scripts from another server than this one.
+    page.share = False
+    try:
+        while page.is_running:
+            if getattr(engine, "error", None) is not None:  # it has been logged
+                sys.exit(1)
+            time.sleep(END_INTERVAL)
+    finally:
+        page.close(verbose=False)
 
 
-def open_page(
-    settings: Settings,
-    program: str,
-    on_gpu: "OnGpu | None" = None,
-    in_background: bool = True,
-) -> "gr.Blocks":
-    """Build the page of the model that the settings choose, which loads in the background.
+def end(*_: object) -> None:
+    """End the app as Ctrl-C does: a handler of SIGTERM."""
+    raise KeyboardInterrupt
 
-    On a hosted Space, where `on_gpu` lends a GPU for one answer, the model must be loaded before
-    and in_background is False. Exits where the settings cannot be used.
+
+def warn_about_link(settings: Settings) -> None:
+    """Log what a public link without a login risks, unless --no-auth has accepted it."""
+    if settings.share and settings.auth is None and not settings.no_auth:
+        logger.warning(
+            "Warning: --share without --auth. Whoever has or guesses the link can use this "
+            "computer's model, fill its disk and its queue, and make it load pictures from the "
+            "web. --auth user:password asks for a login; --no-auth starts without this warning."
+        )
+
+
+def open_page(settings: Settings, program: str, on_gpu: "OnGpu | None" = None) -> "gr.Blocks":
+    """Build the page of a hosted Space, where `on_gpu` lends a GPU for one answer.
+
+    The model is loaded before. Exits where the settings cannot be used.
     """
-    from phi3v.ui.page import build_page
+    folder = claim_folder()
+    engine = choose_engine(settings, program, in_background=False)
+    return build(engine, settings, folder, on_gpu)
+
+
+def choose_engine(
+    settings: Settings, program: str, in_background: bool = True
+) -> "StreamingEngine":
+    """Return the engine of the model that the settings choose, which loads in the background.
+
+    Exits where the settings cannot be used.
+    """
 
     logging.basicConfig(format="%(message)s")
     # Only this package's messages: others would log, for one, the addresses that users load.
     logging.getLogger("phi3v").setLevel(logging.INFO)
+    warn_about_link(settings)
     if settings.mcp and find_spec("mcp") is None:
         sys.exit(
             f"{program}: --mcp needs the package mcp, which is not installed: "
             "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
         )
     try:
-        engine = open_engine(settings) if in_background else load_chosen(settings, eager_answers=1)
+        return open_engine(settings) if in_background else load_chosen(settings, eager_answers=1)
     except RequestError as error:
         sys.exit(f"{program}: {error}")
-    return build_page(engine, settings, on_gpu=on_gpu)
 
 
 def open_engine(settings: Settings) -> "StreamingEngine":
@@ -102,3 +167,33 @@ def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
     if offer is not None:
         engine.status = EngineStatus(problem=offer)
     return engine
+
+
+def claim_folder() -> UploadFolder:
+    """Return a new folder for temporary files, which is in use and deleted when the app ends.
+
+    Call it before Gradio and PyTorch are imported: both make folders of their own.
+    """
+    folder = UploadFolder(find_base())
+    folder.use()
+    atexit.register(folder.remove)
+    return folder
+
+
+def build(
+    engine: "StreamingEngine",
+    settings: Settings,
+    folder: UploadFolder,
+    on_gpu: "OnGpu | None" = None,
+) -> "gr.Blocks":
+    """Build the page, whose uploads in `folder` are deleted in time."""
+    from phi3v.ui.page import DELETE_CACHE, build_page
+
+    page = build_page(engine, settings, on_gpu=on_gpu)
+
+    def find_kept() -> set[str]:
+        """Return the files of the page itself, which Gradio keeps in the same folder."""
+        return {file for block in page.blocks.values() for file in getattr(block, KEPT, ())}
+
+    folder.sweep_often(*DELETE_CACHE, find_kept)
+    return page

@@ -3,9 +3,11 @@ import time
 
 import pytest
 import torch
+from support.golden import golden_image
 from support.models import WrappedModel, build_processor, build_random_model
 
 from phi3v import Engine, GenerationError, Request, Sampling, Turn
+from phi3v.conversation.engine_protocol import BrokenWeightsError
 from phi3v.request import RequestError
 
 
@@ -157,6 +159,49 @@ def test_an_error_in_the_thread_reaches_the_reader_with_its_cause(model, process
     assert isinstance(caught.value.__cause__, MemoryError)
     breaking.is_broken = False
     assert answer(engine, ask(count=3))[1].new_tokens == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), SystemExit(3), GeneratorExit(), RuntimeError("CUDA error: an assert")],
+)
+def test_whatever_is_thrown_in_the_thread_reaches_the_reader_in_words(model, processor, error):
+    class BreakingModel(WrappedModel):
+        is_broken = True
+
+        def generate(self, *args, **kwargs):
+            if self.is_broken:
+                raise error
+            return self.model_behind.generate(*args, **kwargs)
+
+    breaking = BreakingModel(model)
+    engine = Engine(breaking, processor, name="breaking")
+    with pytest.raises(GenerationError, match=type(error).__name__):
+        list(engine.stream(ask()))
+    breaking.is_broken = False
+    assert answer(engine, ask(count=3))[1].new_tokens == 3
+
+
+def test_a_device_that_fails_while_memory_is_freed_leaves_no_reader_waiting(model, processor):
+    class FullModel(WrappedModel):
+        def generate(self, *args, **kwargs):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    engine = Engine(FullModel(model), processor, name="full")
+    engine.clear_caches = lambda: 1 / 0
+    with pytest.raises(GenerationError, match="ZeroDivisionError"):
+        list(engine.stream(ask()))
+
+
+@pytest.mark.parametrize("part", ["lm_head", "model.layers.0", "model.vision_embed_tokens"])
+def test_weights_that_are_no_numbers_are_told_by_the_first_logits(processor, part):
+    model = build_random_model(processor, seed=0)
+    with torch.no_grad():
+        next(model.get_submodule(part).parameters()).fill_(float("nan"))
+    engine = Engine(model, processor, name="nan/folder")
+    picture = golden_image(40, 30)
+    with pytest.raises(BrokenWeightsError, match="folder are damaged"):
+        list(engine.stream(Request((Turn("user", "?", (picture,)),), Sampling(4), num_crops=1)))
 
 
 def test_requests_are_answered_one_at_a_time_in_order_of_arrival(slow_engine):

@@ -10,7 +10,7 @@ from support.golden import golden_image
 from support.models import build_processor, build_random_model
 
 from phi3v import Engine, Request, RequestError, Sampling, Turn
-from phi3v.conversation import prompt
+from phi3v.inference import image_preparation
 from phi3v.inference.engine import PREPARED_AHEAD
 from phi3v.inference.vision_cache import MAX_BATCH_CROPS, batch_images
 
@@ -212,20 +212,20 @@ def test_requests_further_back_in_the_queue_hold_no_pixels(engine, gates, tmp_pa
     opened = []
     streams = [engine.stream(ask())]
     wait_for(streams[0], "prefill")
-    open_image = prompt.open_image
+    open_image = image_preparation.open_image
 
     def open_and_record(source):
         image = open_image(source)
         opened.append(weakref.ref(image))
         return image
 
-    prompt.open_image = open_and_record
+    image_preparation.open_image = open_and_record
     try:
         for path in paths:
             streams.append(engine.stream(ask(path)))
             next(streams[-1])
     finally:
-        prompt.open_image = open_image
+        image_preparation.open_image = open_image
     gc.collect()
     assert [image() is not None for image in opened] == [True, True, False, False]
     gates.tower.set()

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from phi3v.request import RequestError, Sampling, Turn
-from phi3v.results import conversation_file
+from phi3v.results import conversation_file, zip_limits
 from phi3v.results.conversation_file import Conversation, load_conversation, save_conversation
 
+HOSTILE = Path(__file__).parents[1] / "hostile" / "cases"
 RED, BLUE = Image.new("RGB", (30, 20), "red"), Image.new("RGB", (10, 40), "blue")
 
 
@@ -175,3 +176,61 @@ def test_images_with_too_many_pixels_together_are_refused(tmp_path: Path, monkey
     monkeypatch.setattr(conversation_file, "MAX_ALL_PIXELS", 1500)
     with pytest.raises(RequestError, match="more than 1,500 pixels together"):
         load_conversation(save(make_conversation(), tmp_path / "talk.zip"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bomb_conversation.zip", "zipescape_OSError.zip", "zipescape_UnicodeDecodeError.zip"],
+)
+def test_a_hostile_zip_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match="is no saved conversation"):
+        load_conversation(HOSTILE / name)
+
+
+def write_zip(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def name_images(*images: str) -> bytes:
+    turns = [{"role": "user", "text": "", "images": list(images)}]
+    return json.dumps({"turns": turns}).encode()
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {f"{number}": b"" for number in range(1000)},  # in the directory
+        {f"{number:0200}": b"" for number in range(5000)},  # a directory that is not even read
+        {"conversation.json": name_images("p.png"), "p.png": bytes(2_000_000)},
+        {"conversation.json": name_images("p.png", "p.png"), "p.png": b"x"},
+    ],
+    ids=["entries", "directory", "ratio", "twice"],
+)
+def test_nothing_is_unpacked_beyond_a_limit(tmp_path: Path, monkeypatch, entries) -> None:
+    path = write_zip(tmp_path / "talk.zip", entries)
+    monkeypatch.setattr(conversation_file, "open_stream", None)  # it would fail
+    with pytest.raises(RequestError, match="is no saved conversation"):
+        load_conversation(path)
+
+
+def test_all_entries_together_are_bounded(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(zip_limits, "MAX_UNPACKED_BYTES", 1000)
+    path = write_zip(tmp_path / "talk.zip", {"conversation.json": name_images(), "x": bytes(900)})
+    with pytest.raises(RequestError, match="is no saved conversation"):
+        load_conversation(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_of_packing_are_refused(tmp_path: Path, method: int) -> None:
+    path = write_zip(tmp_path / "talk.zip", {"conversation.json": name_images()}, method)
+    with pytest.raises(RequestError, match="is no saved conversation"):
+        load_conversation(path)
+
+
+def test_images_can_be_stored_one_by_one(tmp_path: Path) -> None:
+    path = save(make_conversation(), tmp_path / "talk.zip")
+    loaded = load_conversation(path, keep=lambda image: f"{image.width} wide")
+    assert loaded.turns[0].images == ("30 wide", "10 wide")

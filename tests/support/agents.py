@@ -13,13 +13,13 @@ USAGE = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
 (PATH,) = re.findall(r"`http://127\.0\.0\.1:7860/(\S*mcp)`", USAGE)
 
 
-def talk(url: str, tool: str = "", **arguments: Any) -> Any:
+def talk(url: str, tool: str = "", headers: dict[str, str] | None = None, **arguments: Any) -> Any:
     """Return the server's tools by name, or the result of the one that is named."""
     from mcp.client.streamable_http import streamablehttp_client
 
     async def run() -> Any:
         async with (
-            streamablehttp_client(f"{url}{PATH}") as (read, write, _),
+            streamablehttp_client(f"{url}{PATH}", headers=headers) as (read, write, _),
             mcp.ClientSession(read, write) as session,
         ):
             await session.initialize()

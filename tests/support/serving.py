@@ -1,9 +1,11 @@
 """Serves a page in this process on a free port, as app.py does, and connects API clients."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 from gradio_client import Client
 
 from phi3v.settings import Settings
@@ -43,3 +45,14 @@ def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def wait_for_page(url: str, seconds: float) -> httpx.Response:
+    """Return the page, once it is served."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return httpx.get(url, timeout=5)
+        except httpx.TransportError:
+            assert time.monotonic() < end, f"no page within {seconds} s"
+            time.sleep(0.2)

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
@@ -15,7 +14,7 @@ import httpx
 import psutil
 import pytest
 import yaml
-from support.serving import find_free_port
+from support.serving import find_free_port, wait_for_page
 
 from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 
@@ -95,16 +94,6 @@ def run_app(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Pope
     finally:
         process.terminate()
         process.wait(10)
-
-
-def wait_for_page(url: str, seconds: float) -> httpx.Response:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return httpx.get(url, timeout=5)
-        except httpx.TransportError:
-            assert time.monotonic() < end, f"no page within {seconds} s"
-            time.sleep(0.2)
 
 
 def served_models(url: str) -> list[str]:

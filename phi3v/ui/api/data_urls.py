@@ -1,7 +1,6 @@
 """Reads the bytes of pictures in data: URLs. Knows neither pictures nor endpoints."""
 
 import base64
-import binascii
 
 from phi3v.request import RequestError
 from phi3v.ui import words
@@ -24,5 +23,5 @@ def read_data_url(url: str, name: str, limit_bytes: int) -> bytes:
         raise RequestError(words.bad_data_url(name))
     try:
         return base64.b64decode(content, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and so is text that is not ASCII
         raise RequestError(words.bad_data_url(name)) from error

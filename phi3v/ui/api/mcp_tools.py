@@ -5,15 +5,16 @@ files are hidden from agents, and these take web addresses and data: URLs, which
 opened within the limits of an upload. Knows nothing of the page's tabs.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from PIL import Image
+from gradio_client import Client
 
-from phi3v.documents.download import fetch_image
-from phi3v.documents.images import open_stream
+from phi3v.documents.download import fetch_file
+from phi3v.documents.images import measure_image
 from phi3v.request import RequestError
 from phi3v.results.formats import FORMATS, OutputFormat
 from phi3v.settings import Settings
@@ -38,14 +39,16 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
     """Return an endpoint as a tool; its signature and docstring are all that an agent sees."""
 
     def answer(images: list[str], *arguments: Any) -> str:
-        try:
-            pictures = open_sent(images, settings.upload_limit_bytes)
-        except RequestError as error:
-            raise refusal(error.text) from error
         text = ""
-        with closing(endpoint(pictures, *arguments)) as pieces:
-            for piece in pieces:
-                text = piece
+        # Files, because the pictures of all waiting calls would not fit the memory.
+        with TemporaryDirectory(prefix="phi3v-tool-") as folder:
+            try:
+                pictures = save_sent(images, settings.upload_limit_bytes, Path(folder))
+            except RequestError as error:
+                raise refusal(error.text) from error
+            with closing(endpoint(pictures, *arguments)) as pieces:
+                for piece in pieces:
+                    text = piece
         return text
 
     def tool(
@@ -79,21 +82,46 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
     return built
 
 
-def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
-    """Return the images at web addresses and in data URLs, at most MAX_PICTURES.
+def save_sent(images: Sequence[str], limit_bytes: int, folder: Path) -> list[str]:
+    """Write what is at web addresses and in data URLs to files, and return their paths.
 
-    Raises RequestError for too many, and for one that cannot be fetched or opened.
+    Raises RequestError for more than MAX_PICTURES, and for one that cannot be fetched or measured.
     """
     if len(images) > MAX_PICTURES:
         raise RequestError(words.too_many(len(images), MAX_PICTURES))
-    return [
-        open_data(image, words.picture_name(number), limit_bytes)
-        if image.startswith("data:")
-        else fetch_image(image, limit_bytes=limit_bytes)
-        for number, image in enumerate(images, 1)
-    ]
+    paths = []
+    for number, image in enumerate(images, 1):
+        name: str = words.picture_name(number)
+        if image.startswith("data:"):
+            content = read_data_url(image, name, limit_bytes)
+        else:
+            content, name = fetch_file(image, limit_bytes=limit_bytes)
+        path = folder / str(number) / name
+        path.parent.mkdir()
+        path.write_bytes(content)
+        measure_image(path, name)
+        paths.append(str(path))
+    return paths
 
 
-def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
-    """Return the image in a base64 data URL, up to limit_bytes decoded. Raises RequestError."""
-    return open_stream(io.BytesIO(read_data_url(url, name, limit_bytes)), name)
+def authorize_tools(server: Any, authorization: str) -> None:
+    """Let the tools of Gradio's MCP server call the app itself where it asks for a login.
+
+    A queued tool calls its endpoint over HTTP, with a client that Gradio makes without a login.
+    """
+    if server is None or server._client_instance is not None:
+        return
+
+    def connect() -> Client:
+        if server._client_instance is None:
+            server._client_instance = Client(
+                server.local_url,
+                headers={"x-gradio-user": "mcp", "authorization": authorization},
+                download_files=False,
+                verbose=False,
+                analytics_enabled=False,
+                _skip_components=False,
+            )
+        return server._client_instance
+
+    server._get_or_create_client = connect

@@ -35,7 +35,7 @@ def read_turns(sent: Any, images: Sequence[str]) -> tuple[Turn, ...]:
         problem = error.errors()[0]
         place = ", ".join(map(describe_position, problem["loc"])) or words.TURNS
         raise RequestError(words.bad_turns(place, problem["msg"])) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(words.bad_turns(words.TURNS, str(error))) from error
     if not turns:
         raise RequestError(words.NO_TURNS)

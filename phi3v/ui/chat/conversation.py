@@ -15,6 +15,7 @@ from phi3v.results.cleaning import clean_answer
 from phi3v.tasks import Task, build_request
 from phi3v.ui import words
 from phi3v.ui.i18n.languages import translate
+from phi3v.ui.markdown import disarm, disarm_question
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def to_messages(
 ) -> list[dict[str, str]]:
     """Return a conversation as a chatbot's messages, with the names of its images.
 
-    HTML is escaped in questions and in verbatim answers, from which comments are stripped too.
+    HTML is escaped in questions and in verbatim answers, from which comments are stripped too; what
+    would load something in other answers is disarmed, see phi3v.ui.markdown.
     While the last answer is running (is_whole False), text that may yet turn out to be a comment is
     held back.
     """
@@ -165,6 +167,9 @@ def to_messages(
             content = clean_answer(content, is_whole or turn is not turns[-1])
         if turn.role == "user" or is_verbatim:
             content = escape_html(content)
+            content = content if is_verbatim else disarm_question(content)
+        else:
+            content = disarm(content)
         if turn.images:
             content = f"{name_pictures(number, len(turn.images))}\n{content}"
             number += len(turn.images)

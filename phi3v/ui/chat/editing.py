@@ -11,6 +11,7 @@ from phi3v.request import RequestError
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.chat.conversation import Chat, ask, keep_shown, name_pictures, pictures_of
+from phi3v.ui.markdown import rearm_question
 
 
 def ask_edited(task: Task, chat: Chat, shown: Sequence[str], index: int, content: str) -> Chat:
@@ -37,7 +38,7 @@ def read_question(chat: Chat, index: int, content: str) -> str:
     names = name_pictures(before, len(chat.turns[index].images))
     if names and content.startswith(names):
         content = content.removeprefix(names)
-    return unescape_html(content).strip()
+    return unescape_html(rearm_question(content)).strip()
 
 
 def unescape_html(text: str) -> str:

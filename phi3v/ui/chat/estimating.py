@@ -27,6 +27,7 @@ from phi3v.ui import words
 from phi3v.ui.chat.conversation import Chat, keep_shown, pick_new, pictures_of
 from phi3v.ui.chat.layout import Tab
 from phi3v.ui.i18n.languages import translate
+from phi3v.ui.markdown import disarm
 from phi3v.ui.wiring import UNQUEUED, Shown, choose_crops, files_of
 
 MOST_CROPS = 16  # of one picture, on a GPU
@@ -88,7 +89,7 @@ def show_estimate(
         request = preview_request(task, chat, files_of(shown), question, max_new_tokens, num_crops)
         estimate = estimate_request(request, known)
     except RequestError as error:
-        text = translate(words.does_not_fit(error.text))
+        text = disarm(translate(words.does_not_fit(error.text)))
         return text, gr.Checkbox(visible=True), gr.Gallery(visible=False)
     crops = gr.Gallery(visible=False)
     if shows_crops:

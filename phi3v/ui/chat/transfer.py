@@ -14,6 +14,7 @@ from uuid import uuid4
 import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.request import RequestError, Turn
@@ -23,6 +24,7 @@ from phi3v.ui import words
 from phi3v.ui.chat.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
 from phi3v.ui.details import name_details
 from phi3v.ui.i18n.languages import translate
+from phi3v.ui.markdown import disarm
 from phi3v.ui.notices import inform, warn
 from phi3v.ui.wiring import QUIET, UNQUEUED, Shown, choose_sampling, files_of
 
@@ -133,12 +135,12 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
     try:
         if chat.ticket:
             raise RequestError(words.BUSY)
-        loaded = load_conversation(Path(path), words.SAVED_FILE)
+        loaded = load_conversation(Path(path), words.SAVED_FILE, keep=cache_picture)
         check_order(loaded.turns)
     except RequestError as error:
         warn(error.text)
         return tuple(gr.skip() for _ in range(10))
-    turns = tuple(cache_pictures(turn) for turn in loaded.turns)
+    turns = loaded.turns
     settled = drop_unanswered(turns)
     question = turns[-1].text if len(settled) < len(turns) else ""
     return (
@@ -146,7 +148,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         Chat(settled),
         to_messages(settled, task.is_verbatim),
         question,
-        translate(words.loaded(loaded.model, loaded.revision)),
+        disarm(translate(words.loaded(loaded.model, loaded.revision))),
         *show_settings(loaded),
     )
 
@@ -158,13 +160,10 @@ def check_order(turns: Sequence[Turn]) -> None:
         raise RequestError(words.NOT_IN_TURNS)
 
 
-def cache_pictures(turn: Turn) -> Turn:
-    """Return a turn with its images written to the page's cache and replaced by their paths."""
-    paths = (
-        save_pil_to_cache(image, cache_dir=get_upload_folder(), format="png")
-        for image in turn.images
-    )
-    return Turn(turn.role, turn.text, tuple(str(Path(path).resolve()) for path in paths))
+def cache_picture(image: Image.Image) -> str:
+    """Write an image to the page's cache, and return its path."""
+    path = save_pil_to_cache(image, cache_dir=get_upload_folder(), format="png")
+    return str(Path(path).resolve())
 
 
 def show_settings(loaded: Conversation) -> tuple[Any, ...]:

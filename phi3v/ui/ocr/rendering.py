@@ -6,6 +6,7 @@ import gradio as gr
 
 from phi3v.results.formats import Formatted
 from phi3v.results.records import show_numbers
+from phi3v.ui.markdown import disarm
 from phi3v.ui.ocr.reading import Reading
 from phi3v.ui.ocr.results import mark_words, note_result, pad_table, save_result
 
@@ -21,7 +22,7 @@ def show_result(
     file = save_result(reading, index, cache)
     marked, line = mark_words(result, threshold)
     return (
-        note_result(result),
+        disarm(note_result(result)),
         *render(formatted),
         formatted.text,
         line,
@@ -47,7 +48,7 @@ def render(formatted: Formatted) -> tuple[Any, ...]:
     return (
         gr.Textbox(text, visible=output_format == "text"),
         gr.Markdown(
-            text if output_format == "markdown" else "", visible=output_format == "markdown"
+            disarm(text) if output_format == "markdown" else "", visible=output_format == "markdown"
         ),
         gr.JSON(
             show_numbers(formatted.value) if output_format == "json" else None,

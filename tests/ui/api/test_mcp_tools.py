@@ -2,12 +2,14 @@
 
 import base64
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from phi3v.documents.images import open_image
 from phi3v.request import RequestError
-from phi3v.ui.api.mcp_tools import open_sent
+from phi3v.ui.api.mcp_tools import save_sent
 
 
 def as_data_url(size: tuple[int, int]) -> str:
@@ -16,8 +18,9 @@ def as_data_url(size: tuple[int, int]) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def test_a_picture_in_a_data_url_is_opened() -> None:
-    assert [image.size for image in open_sent([as_data_url((4, 3))], 10_000)] == [(4, 3)]
+def test_a_picture_in_a_data_url_becomes_a_file(tmp_path: Path) -> None:
+    (path,) = save_sent([as_data_url((4, 3))], 10_000, tmp_path)
+    assert open_image(path).size == (4, 3)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,6 @@ def test_a_picture_in_a_data_url_is_opened() -> None:
         (["data:,"] * 17, "17 pictures were sent, the limit is 16"),
     ],
 )
-def test_what_is_no_picture_is_refused(images: list[str], message: str) -> None:
+def test_what_is_no_picture_is_refused(images: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=message):
-        open_sent(images, 10_000)
+        save_sent(images, 10_000, tmp_path)
