@@ -16,6 +16,7 @@ from phi3v.inference.checkpoint_files import (
     PUBLISHED_BYTES,
     find_checkpoint,
     find_folder,
+    find_in_cache,
     gigabytes,
 )
 from phi3v.inference.hardware import (
@@ -24,6 +25,7 @@ from phi3v.inference.hardware import (
     choose_dtype,
     free_memory,
 )
+from phi3v.inference.memory import free_unused
 from phi3v.inference.quantization import (
     BYTES_PER_WEIGHT,
     INSTALL,
@@ -102,6 +104,7 @@ def load_checkpoint(
     chosen_dtype, dtype_reason = choose_dtype(chosen_device, dtype)
     chosen_attention = choose_attention(chosen_device, chosen_dtype, attention)
     check_quantization(quantize, chosen_device)
+    free_unused(chosen_device)  # of a model that this one replaces
     check_memory(folder, chosen_device, chosen_dtype, quantize)
     logger.info(
         "Loading %s on %s in %s (%s) with %s attention%s.",
@@ -134,13 +137,8 @@ def check_choices(name: str, device: str, dtype: str, attention: str, quantize: 
     find_folder(name)
 
 
-def check_memory(
-    folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
-) -> None:
-    """Raise RequestError if the weights alone do not fit the free memory.
-
-    That is the device's, and the computer's own too, through which weights are loaded.
-    """
+def count_weights(folder: Path, dtype: torch.dtype, quantize: str) -> tuple[int, int]:
+    """Return the bytes that a checkpoint's weights take on the device, and while they load."""
     needed = loaded = 0
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as weights:
@@ -148,6 +146,26 @@ def check_memory(
                 count = torch.Size(weights.get_slice(name).get_shape()).numel()
                 needed += int(count * bytes_per_weight(name, dtype, quantize))
                 loaded += count * dtype.itemsize
+    return needed, loaded
+
+
+def find_weight_bytes(name: str, device: str, dtype: str, quantize: str) -> int | None:
+    """Return the bytes that a checkpoint's weights will take; None if it is not on this disk."""
+    try:
+        folder = find_folder(name) or find_in_cache(name)
+    except RequestError:
+        return None
+    return count_weights(folder, choose_dtype(choose_device(device), dtype)[0], quantize)[0]
+
+
+def check_memory(
+    folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
+) -> None:
+    """Raise RequestError if the weights alone do not fit the free memory.
+
+    That is the device's, and the computer's own too, through which weights are loaded.
+    """
+    needed, loaded = count_weights(folder, dtype, quantize)
     places = [(device, needed)]
     if device.type != "cpu" and quantize == "none":  # quantized layers are moved one by one
         places.append((torch.device("cpu"), loaded))
