@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL
+from phi3v.conversation.engine_protocol import HEARTBEAT_INTERVAL, EngineStatus
 from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import Chunk, Request, RequestError
 
@@ -57,6 +57,11 @@ class ModelChoice(LoadingEngine):
         self._admitted: list[Ticket] = []
         self._lock = threading.Lock()
         super().__init__(offers[self.model].load, offers[self.model].checkpoint)
+
+    @property
+    def status(self) -> EngineStatus:
+        """As LoadingEngine's; another model may be asked at any time."""
+        return replace(super().status, is_final=False)
 
     def stream(
         self, request: Request, stop: threading.Event | None = None

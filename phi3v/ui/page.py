@@ -4,7 +4,6 @@ Knows the parts and their order; what happens inside a tab is for phi3v.ui.chat 
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,6 +23,7 @@ from phi3v.ui.chat.layout import CSS, HEAD, lay_out_tab
 from phi3v.ui.chat.pictures import follow_pictures_after
 from phi3v.ui.chat.presets import connect_presets
 from phi3v.ui.chat.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.choosing import hide_folder, show_choice
 from phi3v.ui.i18n.languages import find_languages, translate
 from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
 from phi3v.ui.i18n.localizing import Localizing, lay_out_switch
@@ -61,7 +61,7 @@ def build_page(
             for task in TASKS:
                 if task is OCR:
                     with gr.Tab(task.title), gr.Tabs():
-                        connect_reading(engine, lay_out_reading(settings), stream)
+                        connect_reading(engine, lay_out_reading(settings, engine), stream)
                         title = words.CHAT
                         add_conversation(engine, task, stream, settings, title)
                 else:
@@ -84,12 +84,14 @@ def add_conversation(
     title: str = "",
 ) -> None:
     """Add a task's chat tab and connect all of its events."""
-    tab = lay_out_tab(task, settings, title)
+    tab = lay_out_tab(task, settings, title, engine)
     connect(task, tab, stream, settings)
     connect_presets(engine, task, tab)
     connect_estimate(engine, task, tab)
     name_model = partial(name_checkpoint, engine)
-    loaded = connect_transfer(task, tab, name_model, settings.upload_limit_bytes)
+    show_source = partial(show_choice, engine, settings)
+    limit = settings.upload_limit_bytes
+    loaded = connect_transfer(task, tab, name_model, limit, show_source)
     follow_pictures_after(loaded, task, tab)
 
 
@@ -174,11 +176,6 @@ def describe_engine(engine: StreamingEngine) -> str:
     if status.state == "unreachable":
         return translate(Text(words.WAITS_FOR_SERVER, problem=problem))
     return f"{describe_model(engine)} {translate(problem)}".strip()
-
-
-def hide_folder(name: str) -> str:
-    """Return a checkpoint's name without its folder: paths of the server are not shown."""
-    return Path(name).name if Path(name).is_dir() else name
 
 
 def describe_model(engine: StreamingEngine) -> str:

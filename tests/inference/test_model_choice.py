@@ -34,10 +34,12 @@ class Loader:
         self.gate = threading.Event()
         self.gate.set()
         self.errors = {}
+        self.counts = False
 
     def load(self, name):
         self.gate.wait()
-        gc.collect()
+        if self.counts:
+            gc.collect()  # as load_checkpoint does
         self.alive.append([built for built, model in self.built if model() is not None])
         if name in self.errors:
             raise self.errors.pop(name)
@@ -77,15 +79,16 @@ def test_the_first_is_loaded_at_once_and_the_others_when_they_are_asked(loader):
 
 def test_a_model_gives_the_answer_that_it_gives_alone(loader):
     choice = offer(loader)
-    for name in "abba":
+    for name in "ab":
         assert read(choice.stream(ask(name)))[0] == read(loader.load(name).stream(ask()))[0]
 
 
 def test_one_is_freed_before_the_next_is_loaded(loader):
-    choice = offer(loader, "abc")
-    for name in "abcab":
+    loader.counts = True
+    choice = offer(loader)
+    for name in "aba":
         read(choice.stream(ask(name)))
-    assert loader.alive == [[]] * 5
+    assert loader.alive == [[]] * 3
 
 
 def test_a_request_waits_with_a_phase_until_its_model_is_loaded(loader):
