@@ -60,9 +60,7 @@ def engine(settings: Settings) -> ModelChoice:
         return Engine(model, build_processor(), name, adapters=adapters)
 
     names = {"small": 2_400_000, "large": 8_293_242_880}
-    offers = {
-        name: Offer(name, lambda name=name: load(name), size) for name, size in names.items()
-    }
+    offers = {name: Offer(name, lambda name=name: load(name), size) for name, size in names.items()}
     return ModelChoice(offers)
 
 
