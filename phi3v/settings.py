@@ -7,7 +7,8 @@ import re
 import sys
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -17,6 +18,7 @@ from pydantic_settings import (
     CliSettingsSource,
     CliSuppress,
     CliToggleFlag,
+    NoDecode,
     SettingsConfigDict,
     SettingsError,
 )
@@ -41,11 +43,18 @@ class Settings(BaseSettings):
         cli_avoid_json=True,
     )
 
-    model: str = Field(
+    model: Annotated[str | tuple[str, ...], NoDecode] = Field(
         "auto",
         min_length=1,
         description="auto (Phi-3-vision where a GPU has room for it, else embedded), embedded, "
-        "a directory, or a Hugging Face id such as microsoft/Phi-3.5-vision-instruct",
+        "a directory, or a Hugging Face id such as microsoft/Phi-3.5-vision-instruct; given "
+        "several times, the page offers the choice and loads one at a time, the first at start",
+    )
+    adapter: Annotated[str | tuple[str, ...], NoDecode] = Field(
+        "",
+        description="PEFT adapter on top of the model, such as a LoRA: a directory, a Hugging Face "
+        "id, or name=directory; given several times, each conversation chooses one or none, and "
+        "the first answers whoever does not (needs peft, see requirements-adapters.txt)",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
@@ -131,8 +140,10 @@ class Settings(BaseSettings):
 
     @field_validator("server")
     @classmethod
-    def check_server(cls, value: str | None) -> str | None:
-        """Raise ValueError for what is no list of addresses."""
+    def check_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Raise ValueError for what is no list of addresses, and beside an adapter."""
+        if value is not None and info.data.get("adapter"):
+            raise ValueError("a server loads its own adapters: leave --adapter out")
         return None if value is None else ",".join(map(read_address, value.split(",")))
 
     @field_validator("server_key")
@@ -150,6 +161,12 @@ class Settings(BaseSettings):
         if value == "auto" or (str(value).isdecimal() and 1 <= int(str(value)) <= 1024):
             return value
         raise ValueError("give auto or a number from 1 to 1024")
+
+    @field_validator("model", "adapter", mode="before")
+    @classmethod
+    def join_names(cls, value: object) -> object:
+        """Join several names, as repeated flags are joined already: by commas."""
+        return ",".join(value) if isinstance(value, list | tuple) else value
 
     @field_validator("num_crops", mode="before")
     @classmethod
@@ -201,6 +218,16 @@ class Settings(BaseSettings):
         return read_networks(self.trusted_proxies)
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The names in `model`, each once, in order."""
+        return split_names(str(self.model)) or ("auto",)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters in `adapter`, each once, in order."""
+        return split_names(str(self.adapter))
+
+    @property
     def credentials(self) -> tuple[str, str] | None:
         """User and password for HTTP access; None if no login is required."""
         if self.auth is None:
@@ -248,6 +275,14 @@ def read_networks(listed: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ValueError(
             "give addresses or networks with commas between them, like 10.0.0.2,192.168.0.0/16"
         ) from error
+
+
+def split_names(joined: str) -> tuple[str, ...]:
+    """Return names that are joined by commas, each once; an existing path is one name."""
+    if Path(joined.rpartition("=")[2]).expanduser().exists():
+        return (joined,) if joined else ()
+    names = (name.strip() for name in joined.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def read_settings(arguments: Sequence[str] = (), program: str = "app.py") -> Settings:

@@ -10,7 +10,7 @@ COMMANDS: Final = {task.name: task for task in TASKS}
 CHAT: Final = "chat"
 # Flags that are settings of the app too; their variables (PHI3V_MODEL, ...) are read here as well.
 SHARED_FLAGS: Final = (
-    *("model", "device", "dtype", "attention", "quantize", "server"),
+    *("model", "adapter", "device", "dtype", "attention", "quantize", "server"),
     "max_new_tokens",
 )
 
@@ -97,6 +97,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that choose the model and the sampling."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", help="auto, embedded, a folder, or an id on Hugging Face")
+    group.add_argument("--adapter", help="a PEFT adapter on top: a folder, or an id")
     group.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--dtype", help="auto, bfloat16, float16, float32")
     group.add_argument("--attention", help="auto, flash_attention_2, sdpa, eager")

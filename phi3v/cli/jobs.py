@@ -30,7 +30,7 @@ class Plan:
     threshold: float | None
     model: str
     revision: str
-    weights: str  # dtype and quantization, which can change an answer
+    weights: str  # dtype, quantization and adapter, which can change an answer
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ def run_task(flags: Namespace, task: Task) -> int:
     engine, revision = open_engine(settings)
     preset = choose_preset(flags, task)
     weights = f"{engine.dtype} {engine.quantize}"
+    if settings.adapters:
+        weights += f" {find_adapter_revision(settings.adapters[0])}"
     plan = make_plan(flags, preset, sampling, engine, revision, weights)
     tally = run_batch(flags, task, plan, engine, found, choose_printer(flags, plan, found[0]))
     if tally.skipped and not flags.quiet:
@@ -128,12 +130,21 @@ def open_engine(settings: "Settings") -> tuple["StreamingEngine", str]:
     from phi3v.inference.model_offer import find_offer
 
     logging.disable_progress_bar()
-    name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
-    if offer := find_offer(settings.model, settings.device):
+    name, quantize = choose_weights(settings.models[0], settings.device, settings.quantize)
+    if offer := find_offer(settings.models[0], settings.device):
         note(f"phi3v: the embedded model answers. {offer}")
     choices = (settings.device, settings.dtype, settings.attention)
-    engine = load(name, *choices, settings.reuse_bytes, quantize)
+    engine = load(name, *choices, settings.reuse_bytes, quantize, adapters=settings.adapters[:1])
     return engine, find_revision(find_checkpoint(name))
+
+
+def find_adapter_revision(given: str) -> str:
+    """Return the revision of the adapter that an --adapter flag names."""
+    from phi3v.inference.adapter_files import find_adapter, name_adapters
+    from phi3v.inference.checkpoint_files import find_revision
+
+    (place,) = name_adapters((given,))
+    return find_revision(find_adapter(place.place))
 
 
 def choose_preset(flags: Namespace, task: Task) -> Preset:

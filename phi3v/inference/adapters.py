@@ -41,21 +41,38 @@ class Adapters:
     """The adapters on top of a model, none of them in effect until one is chosen.
 
     While none is, the model has its own modules only, so that its answers and its speed are those
-    of a model without adapters. Raises RequestError where one does not fit, naming its tensors.
+    of a model without adapters. Where one does not fit, RequestError names its tensors: here, or
+    with needs_all=False when it is chosen.
     """
 
-    def __init__(self, model: Phi3VForCausalLM, places: Sequence[AdapterPlace] = ()) -> None:
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        places: Sequence[AdapterPlace] = (),
+        needs_all: bool = True,
+    ) -> None:
         self.names = tuple(place.name for place in places)
         self.chosen = ""
-        self._replacements = {place.name: load_adapter(model, place) for place in places}
+        self._replacements: dict[str, tuple[Replacement, ...]] = {}
+        self._problems: dict[str, RequestError] = {}
+        for place in places:
+            try:
+                self._replacements[place.name] = load_adapter(model, place)
+            except RequestError as error:
+                if needs_all:
+                    raise
+                self._problems[place.name] = error
+                logger.warning("%s", error)
 
     def check(self, name: str | None) -> str:
-        """Return the name of an adapter, "" for none, the first for None.
+        """Return the name of an adapter, "" for none, the first that fits for None.
 
-        Raises RequestError for another name.
+        Raises RequestError for another name, and for an adapter that does not fit.
         """
         if name is None:
-            return self.names[0] if self.names else ""
+            return next(iter(self._replacements), "")
+        if name in self._problems:
+            raise RequestError(self._problems[name].text)
         if name and name not in self.names:
             raise RequestError(
                 "There is no adapter {name!r}; there is: {known}.",

@@ -35,17 +35,21 @@ class LoadingEngine:
     """
 
     def __init__(self, load: Callable[[], "Engine"], name: str) -> None:
+        self._early: RequestQueue[object] = RequestQueue()
+        self._is_over = threading.Event()
+        self._begin(load, name)
+
+    def _begin(self, load: Callable[[], "Engine"], name: str) -> None:
+        """Load a checkpoint in place of what was loaded before."""
         self.name = name
         self.engine: Engine | None = None
         self.error: BaseException | None = None
-        self._load = load
-        self._early: RequestQueue[object] = RequestQueue()
-        self._is_over = threading.Event()
-        threading.Thread(target=self._run, name="phi3v-load", daemon=True).start()
+        self._is_over.clear()
+        threading.Thread(target=self._run, args=(load,), name="phi3v-load", daemon=True).start()
 
-    def _run(self) -> None:
+    def _run(self, load: Callable[[], "Engine"]) -> None:
         try:
-            engine = self._load()
+            engine = load()
             if str(engine.device).startswith("cuda"):
                 engine.warm_up()
             self.name = engine.name

@@ -17,6 +17,7 @@ from phi3v.inference.checkpoint_files import (
     PUBLISHED_BYTES,
     find_checkpoint,
     find_folder,
+    find_in_cache,
     gigabytes,
 )
 from phi3v.inference.hardware import (
@@ -25,7 +26,7 @@ from phi3v.inference.hardware import (
     choose_dtype,
     free_memory,
 )
-from phi3v.inference.memory import is_shortage
+from phi3v.inference.memory import free_unused, is_shortage
 from phi3v.inference.quantization import (
     BYTES_PER_WEIGHT,
     bytes_per_weight,
@@ -115,6 +116,7 @@ def load_checkpoint(
     chosen_dtype, dtype_reason = choose_dtype(chosen_device, dtype)
     chosen_attention = choose_attention(chosen_device, chosen_dtype, attention)
     check_quantization(quantize, chosen_device)
+    free_unused(chosen_device)  # of a model that this one replaces
     try:
         check_memory(folder, chosen_device, chosen_dtype, quantize)
     except (SafetensorError, OSError) as error:
@@ -202,13 +204,10 @@ def check_choices(name: str, device: str, dtype: str, attention: str, quantize: 
     find_folder(name)
 
 
-def check_memory(
-    folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
-) -> None:
-    """Raise RequestError if the weights alone do not fit the free memory.
-
-    That is the device's, and the computer's own too, through which weights are loaded.
-    """
+def count_weights(
+    folder: Path, dtype: torch.dtype, quantize: str, device: torch.device
+) -> tuple[int, int]:
+    """Return the bytes that a checkpoint's weights take on the device, and while they load."""
     needed = loaded = 0
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as weights:
@@ -216,6 +215,27 @@ def check_memory(
                 count = torch.Size(weights.get_slice(name).get_shape()).numel()
                 needed += int(count * bytes_per_weight(name, dtype, quantize, device.type))
                 loaded += count * dtype.itemsize
+    return needed, loaded
+
+
+def find_weight_bytes(name: str, device: str, dtype: str, quantize: str) -> int | None:
+    """Return the bytes that a checkpoint's weights will take; None if it is not on this disk."""
+    try:
+        folder = find_folder(name) or find_in_cache(name)
+    except RequestError:
+        return None
+    chosen = choose_device(device)
+    return count_weights(folder, choose_dtype(chosen, dtype)[0], quantize, chosen)[0]
+
+
+def check_memory(
+    folder: Path, device: torch.device, dtype: torch.dtype, quantize: str = "none"
+) -> None:
+    """Raise RequestError if the weights alone do not fit the free memory.
+
+    That is the device's, and the computer's own too, through which weights are loaded.
+    """
+    needed, loaded = count_weights(folder, dtype, quantize, device)
     places = [(device, needed)]
     if device.type != "cpu" and quantize == "none":  # quantized layers are moved one by one
         places.append((torch.device("cpu"), loaded))

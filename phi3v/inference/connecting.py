@@ -9,4 +9,4 @@ def connect(settings: Settings) -> RemoteEngine:
     """Return the engine of the settings' servers; it connects in the background."""
     key = settings.server_key.get_secret_value() if settings.server_key else ""
     parallel = None if settings.parallel == "auto" else settings.parallel
-    return RemoteEngine(settings.servers, settings.model, find_processor_files, key, parallel)
+    return RemoteEngine(settings.servers, settings.models[0], find_processor_files, key, parallel)

@@ -195,7 +195,9 @@ class Engine:
 
     def close(self) -> None:
         """End the generating thread once it has answered all, so that the model can be freed."""
-        self._queue.put(None)
+        if self._thread is not None and self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
 
     def _open(self, request: Request, stop: threading.Event) -> Answer:
         requested_at = time.perf_counter()

@@ -63,6 +63,7 @@ def load(
     eager_answers: int = 0,
     adapters: Sequence[str] = (),
     backend: str = "auto",
+    needs_all_adapters: bool = True,
 ) -> Engine:
     """Load an engine for a checkpoint: "embedded", a directory, or a Hugging Face hub id.
 
@@ -71,12 +72,13 @@ def load(
     weights smaller, on CUDA and CPUs. replay=False decodes without CUDA graphs; with them, they are
     captured after `eager_answers` answers. adapters are PEFT adapters to choose from, each a
     folder, a hub id, or name=folder. The other arguments and the errors are load_checkpoint's, and
-    RequestError for an adapter that does not fit.
+    RequestError for an adapter that does not fit, unless needs_all_adapters=False leaves that to
+    the requests that choose it.
     """
     places = name_adapters(tuple(adapters))
     check_adapters(places)
     model, processor = load_checkpoint(name, device, dtype, attention, quantize, backend)
-    loaded = Adapters(model, places)
+    loaded = Adapters(model, places, needs_all_adapters)
     return build_engine(
         model, processor, name, reuse_bytes, quantize, replay, eager_answers, loaded
     )

@@ -52,13 +52,14 @@ Keep = Callable[[Image.Image], ImageSource]
 
 @dataclass(frozen=True)
 class Conversation:
-    """The turns of a conversation with the model's name and revision and the sampling."""
+    """The turns of a conversation with the sampling, and what answered: model and adapter."""
 
     turns: tuple[Turn, ...]
     model: str = ""
     revision: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     num_crops: int | None = None
+    adapter: str = ""
 
     def request(self) -> Request:
         """Return a request with these turns; append a question before answering it."""
@@ -96,6 +97,7 @@ class SavedConversation(StrictModel):
     version: Literal[1] = 1
     model: str = ""
     revision: str = ""
+    adapter: str = ""
     sampling: SavedSampling = SavedSampling()
     num_crops: int | None = Field(None, ge=1, le=64)
     turns: list[SavedTurn] = Field(max_length=1000)
@@ -141,6 +143,7 @@ def to_json(conversation: Conversation) -> str:
     saved = SavedConversation(
         model=conversation.model,
         revision=conversation.revision,
+        adapter=conversation.adapter,
         sampling=SavedSampling(**asdict(conversation.sampling)),
         num_crops=conversation.num_crops,
         turns=[
@@ -156,6 +159,7 @@ def to_markdown(conversation: Conversation) -> str:
     sampling = conversation.sampling
     facts = {
         "Model": f"{conversation.model} {conversation.revision}".strip() or "unknown",
+        "Adapter": conversation.adapter or "none",
         "Longest answer": f"{sampling.max_new_tokens} tokens",
         "Temperature": sampling.temperature,
         "Top p": sampling.top_p,
@@ -275,7 +279,8 @@ def read_archive(archive: zipfile.ZipFile, name: str, keep: Keep) -> Conversatio
                 )
         turns.append(Turn(turn.role, turn.text, tuple(images), tuple(turn.token_ids)))
     sampling = Sampling(**saved.sampling.model_dump())
-    return Conversation(tuple(turns), saved.model, saved.revision, sampling, saved.num_crops)
+    source = saved.model, saved.revision
+    return Conversation(tuple(turns), *source, sampling, saved.num_crops, saved.adapter)
 
 
 def read_entry(archive: zipfile.ZipFile, entry: str, limit: int, name: str) -> bytes:

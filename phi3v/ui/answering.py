@@ -190,6 +190,7 @@ def describe_figures(statistics: Statistics) -> str:
         *words.decoded(statistics.new_tokens, statistics.tokens_per_second),
         words.prompt_tokens(statistics),
         *memory,
+        *words.answered_by(statistics.model, statistics.adapter),
         words.REASONS[statistics.finish_reason],
     )
     return " · ".join(map(translate, figures))

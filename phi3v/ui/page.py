@@ -29,6 +29,7 @@ from phi3v.ui.chat.layout import CSS, HEAD, lay_out_tab
 from phi3v.ui.chat.pictures import follow_pictures_after
 from phi3v.ui.chat.presets import connect_presets
 from phi3v.ui.chat.transfer import connect_transfer, name_checkpoint
+from phi3v.ui.choosing import show_choice
 from phi3v.ui.full_disk import FullDisk, tell_full_disk
 from phi3v.ui.i18n.languages import find_languages, translate
 from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
@@ -68,7 +69,7 @@ def build_page(
             for task in TASKS:
                 if task is OCR:
                     with gr.Tab(task.title), gr.Tabs():
-                        connect_reading(engine, lay_out_reading(settings), stream)
+                        connect_reading(engine, lay_out_reading(settings, engine), stream)
                         title = words.CHAT
                         add_conversation(engine, task, stream, settings, title)
                 else:
@@ -94,12 +95,14 @@ def add_conversation(
     title: str = "",
 ) -> None:
     """Add a task's chat tab and connect all of its events."""
-    tab = lay_out_tab(task, settings, title)
+    tab = lay_out_tab(task, settings, title, engine)
     connect(task, tab, stream, settings)
     connect_presets(engine, task, tab)
     connect_estimate(engine, task, tab)
     name_model = partial(name_checkpoint, engine)
-    loaded = connect_transfer(task, tab, name_model, settings.upload_limit_bytes)
+    show_source = partial(show_choice, engine, settings)
+    limit = settings.upload_limit_bytes
+    loaded = connect_transfer(task, tab, name_model, limit, show_source)
     follow_pictures_after(loaded, task, tab)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from phi3v.conversation.engine_protocol import StreamingEngine
     from phi3v.inference import Engine
+    from phi3v.inference.model_choice import ModelChoice
     from phi3v.ui.answering import OnGpu
 
 logger = logging.getLogger(__name__)
@@ -134,8 +135,10 @@ def choose_engine(
 def open_engine(settings: Settings) -> "StreamingEngine":
     """Return an engine of the settings' servers, or one that loads a model in the background.
 
-    Imports nothing slow. Raises RequestError for the name of a checkpoint that is none.
+    Imports nothing slow for one model. Raises RequestError for what cannot be loaded: the name of a
+    checkpoint that is none, an adapter without its files.
     """
+    from phi3v.inference.adapter_files import check_adapters, name_adapters
     from phi3v.inference.background_loading import LoadingEngine
     from phi3v.inference.checkpoint_files import find_folder
 
@@ -143,13 +146,37 @@ def open_engine(settings: Settings) -> "StreamingEngine":
         from phi3v.inference.connecting import connect
 
         return connect(settings)
-    if settings.model != "auto":
-        find_folder(settings.model)
-    return LoadingEngine(partial(load_chosen, settings), settings.model)
+    check_adapters(name_adapters(settings.adapters))
+    for model in settings.models:
+        if model != "auto":
+            find_folder(model)
+    if len(settings.models) > 1:
+        return offer_models(settings)
+    return LoadingEngine(partial(load_chosen, settings), settings.models[0])
 
 
-def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
-    """Load the model that the settings choose. Raises RequestError where that cannot be.
+def offer_models(settings: Settings) -> "ModelChoice":
+    """Return an engine that offers all models of the settings; the first is loaded already."""
+    from phi3v.inference.checkpoint import choose_weights, find_weight_bytes
+    from phi3v.inference.model_choice import ModelChoice, Offer, name_offers
+
+    offers = []
+    for model in settings.models:
+        name, quantize = choose_weights(model, settings.device, settings.quantize)
+        size = find_weight_bytes(name, settings.device, settings.dtype, quantize)
+        # Of several models each has the adapters that fit it.
+        load = partial(load_chosen, settings, model=model, needs_all_adapters=False)
+        offers.append(Offer(name, load, size))
+    return ModelChoice(name_offers(offers))
+
+
+def load_chosen(
+    settings: Settings,
+    eager_answers: int = 0,
+    model: str = "",
+    needs_all_adapters: bool = True,
+) -> "Engine":
+    """Load a model of the settings, or their only one. Raises RequestError where that cannot be.
 
     On a Space a process may answer only once: there capturing pays from the second answer on, and
     eager_answers is 1.
@@ -159,11 +186,22 @@ def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
     from phi3v.inference.loading import load
     from phi3v.inference.model_offer import find_offer
 
+    if not model and len(settings.models) > 1:
+        raise RequestError("A hosted Space serves one model: give --model once.")
     choices = (settings.device, settings.dtype, settings.attention)
-    name, quantize = choose_weights(settings.model, settings.device, settings.quantize)
+    model = model or settings.models[0]
+    name, quantize = choose_weights(model, settings.device, settings.quantize)
     check_choices(name, *choices, quantize)
-    offer = find_offer(settings.model, settings.device)
-    engine = load(name, *choices, settings.reuse_bytes, quantize, eager_answers=eager_answers)
+    offer = find_offer(model, settings.device)
+    engine = load(
+        name,
+        *choices,
+        settings.reuse_bytes,
+        quantize,
+        eager_answers=eager_answers,
+        adapters=settings.adapters,
+        needs_all_adapters=needs_all_adapters,
+    )
     if offer is not None:
         engine.status = EngineStatus(problem=offer)
     return engine

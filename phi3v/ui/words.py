@@ -32,6 +32,13 @@ TOP_P = "Top p"
 TOP_P_HINT = "Keeps only the likeliest words that add up to this share."
 SEED = "Seed"
 SEED_HINT = "Same seed, same answer; -1 takes another one each time."
+MODEL = "Model"
+MODEL_HINT = (
+    "One is in memory at a time: another is loaded when a question asks for it, which then waits."
+)
+ADAPTER = "Adapter"
+ADAPTER_HINT = "What the model has learnt on top, for this conversation."
+NO_ADAPTER = "No adapter"
 NUM_CROPS = "Detail"
 NUM_CROPS_HINT = "More crops show smaller print and take longer."
 
@@ -117,6 +124,12 @@ def prompt_tokens(statistics: Statistics) -> Text:
 def peak_memory(size: int) -> Text:
     """Return an answer's peak GPU memory; size is in bytes."""
     return Text("{size:.1f} GB of GPU memory at most", size=size / 1e9)
+
+
+def answered_by(model: str, adapter: str) -> list[Text]:
+    """Return the chosen model and adapter of an answer, as far as there was a choice."""
+    named = [Text("model {name}", name=model)] if model else []
+    return [*named, Text("adapter {name}", name=adapter)] if adapter else named
 
 
 # Messages for API clients.
@@ -252,11 +265,12 @@ LOADED = "Loaded"
 LOADED_FROM = "Loaded; it was held with {model}"
 
 
-def loaded(model: str, revision: str) -> Text:
-    """Return the status line of a loaded conversation, with the model it was held with."""
+def loaded(model: str, revision: str, adapter: str = "") -> Text:
+    """Return the status line of a loaded conversation, with what it was held with."""
     if not model:
         return Text(LOADED)
-    return Text(LOADED_FROM, model=f"{model} {revision[:12]}".strip())
+    name = f"{model} {revision[:12]}".strip()
+    return Text(LOADED_FROM, model=f"{name} + {adapter}" if adapter else name)
 
 
 def too_large_to_load(size: int, limit: int) -> Text:

@@ -29,6 +29,7 @@ from phi3v.ui.chat.conversation import (
 from phi3v.ui.chat.editing import ask_edited
 from phi3v.ui.chat.layout import Tab, set_buttons
 from phi3v.ui.chat.pictures import connect_pictures, follow_pictures_after
+from phi3v.ui.choosing import choose_source
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.notices import refusal, warn
 from phi3v.ui.stopping import ANSWERS
@@ -82,7 +83,7 @@ def follow_with_answer(
     """Run the answer after an event that asked, and settle the conversation when it ends."""
     answer = event.success(
         partial(give_answer, task, stream),
-        [tab.chat, *tab.sampling],
+        [tab.chat, *tab.sampling, *tab.choice],
         [tab.answer, tab.chatbot, tab.figures],
         show_progress="minimal",
         show_progress_on=[tab.chatbot],
@@ -188,6 +189,8 @@ def give_answer(
     top_p: float,
     seed: int | None,
     num_crops: str,
+    model: str | None = None,
+    adapter: str | None = None,
 ) -> Generator[tuple[Any, Any, Any], None, None]:
     """Yield the answer to the last question; errors become warnings, and end_answer runs next."""
     answer = Answer(chat.ticket)
@@ -198,6 +201,7 @@ def give_answer(
             *choose_sampling(max_new_tokens, temperature, top_p, seed, num_crops),
             is_continued=chat.is_continued,
             ends_loops=chat.ends_loops,
+            **choose_source(model, adapter),
         )
         shown = None
         with closing(follow_answer(stream, request)) as steps:

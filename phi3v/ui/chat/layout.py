@@ -11,6 +11,7 @@ from phi3v.ui import words
 from phi3v.ui.chat.conversation import Answer, Chat
 from phi3v.ui.chat.order import Order, lay_out_order
 from phi3v.ui.chat.transfer import Transfer, lay_out_transfer
+from phi3v.ui.choosing import Choice, lay_out_choice
 from phi3v.ui.compare.layout import CompareView, lay_out_comparison
 from phi3v.ui.details import name_details
 
@@ -81,6 +82,7 @@ class Tab:
     continue_button: gr.Button
     examples: gr.Dataset
     sampling: tuple[gr.Component, ...]
+    choice: Choice
     typed: gr.Textbox
     estimate: gr.Markdown
     shows_crops: gr.Checkbox
@@ -111,14 +113,18 @@ def set_buttons(is_answering: bool, can_continue: bool = False) -> tuple[gr.Butt
     )
 
 
-def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
-    """Create a task's components: images left, conversation right, examples below."""
+def lay_out_tab(task: Task, settings: Settings, title: str = "", engine: object = None) -> Tab:
+    """Create a task's components: images left, conversation right, examples below.
+
+    The engine's models, if it has several, are offered.
+    """
     with gr.Tab(title or task.title, id=task.name):
         chat, answer = gr.State(Chat()), gr.State(Answer())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 pictures, order, address = lay_out_pictures()
                 estimate = lay_out_estimate()
+                choice = lay_out_choice(engine, settings)
                 sampling = lay_out_sampling(settings)
                 transfer = lay_out_transfer()
             comparison = None
@@ -135,7 +141,7 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "") -> Tab:
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        continue_button, examples, sampling, *estimate, preset, order, transfer, comparison,
+        continue_button, examples, sampling, choice, *estimate, preset, order, transfer, comparison,
     )  # fmt: skip
 
 

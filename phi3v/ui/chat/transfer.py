@@ -22,13 +22,22 @@ from phi3v.results.conversation_file import Conversation, load_conversation, sav
 from phi3v.tasks import Task
 from phi3v.ui import words
 from phi3v.ui.chat.conversation import Chat, keep_shown, pictures_of, to_gallery, to_messages
+from phi3v.ui.choosing import find_checkpoint_name
 from phi3v.ui.details import name_details
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.markdown import disarm
 from phi3v.ui.notices import inform, warn
-from phi3v.ui.wiring import QUIET, UNQUEUED, Shown, choose_sampling, files_of
+from phi3v.ui.wiring import QUIET, UNQUEUED, Shown, choose_sampling, files_of, hide_folder
 
 FILE_NAME = "conversation.zip"
+
+# From a loaded conversation's model and adapter to updates of the menus of both.
+ShowSource = Callable[[str, str], tuple[Any, Any]]
+
+
+def keep_source(model: str, adapter: str) -> tuple[Any, Any]:
+    """Leave both menus as they are."""
+    return gr.skip(), gr.skip()
 
 
 @dataclass(frozen=True)
@@ -53,15 +62,20 @@ def lay_out_transfer() -> Transfer:
 
 
 def connect_transfer(
-    task: Task, tab: Any, name_model: Callable[[], tuple[str, str]], limit_bytes: int
+    task: Task,
+    tab: Any,
+    name_model: Callable[..., tuple[str, str]],
+    limit_bytes: int,
+    show_source: ShowSource,
 ) -> Any:
     """Attach saving and loading; return the event that loads.
 
-    name_model returns the model's name and revision, see name_checkpoint.
+    name_model returns the name and revision of the chosen model, see name_checkpoint; show_source
+    chooses a loaded conversation's model and adapter.
     """
     tab.transfer.save.click(
         partial(save_chat, name_model, limit_bytes),
-        [tab.chat, tab.pictures, *tab.sampling],
+        [tab.chat, tab.pictures, *tab.sampling, *tab.choice],
         tab.transfer.saved,
         **QUIET,
     )
@@ -74,23 +88,30 @@ def connect_transfer(
         **UNQUEUED,
     )
     return tab.transfer.load.upload(
-        partial(load_chat, task),
+        partial(load_chat, task, show_source=show_source),
         [tab.transfer.load, tab.chat],
-        [tab.pictures, tab.chat, tab.chatbot, tab.question, tab.figures, *tab.sampling],
+        [
+            *(tab.pictures, tab.chat, tab.chatbot, tab.question, tab.figures),
+            *(*tab.sampling, *tab.choice),
+        ],
         **QUIET,
     )
 
 
-def name_checkpoint(engine: StreamingEngine) -> tuple[str, str]:
-    """Return the model's name and revision; of a folder only the last part, to hide its path."""
+def name_checkpoint(engine: StreamingEngine, model: str | None = None) -> tuple[str, str]:
+    """Return the chosen model's name and revision; of a folder only the last part.
+
+    The revision is that of the loaded model: one that was chosen and not asked yet has none.
+    """
+    checkpoint = find_checkpoint_name(engine, model)
     if engine.status.state == "loading":
-        return engine.name, ""
-    name = Path(engine.name).name if Path(engine.name).is_dir() else engine.name
-    return name, engine.revision
+        return model or checkpoint, ""
+    is_loaded = checkpoint == engine.name
+    return model or hide_folder(checkpoint), engine.revision if is_loaded else ""
 
 
 def save_chat(
-    name_model: Callable[[], tuple[str, str]],
+    name_model: Callable[..., tuple[str, str]],
     limit_bytes: int,
     chat: Chat,
     shown: Shown,
@@ -99,6 +120,8 @@ def save_chat(
     top_p: float,
     seed: int | None,
     num_crops: str,
+    model: str | None = None,
+    adapter: str | None = None,
 ) -> Any:
     """Write the conversation and current settings to a file, and return it for download.
 
@@ -112,7 +135,9 @@ def save_chat(
         folder = Path(get_upload_folder()) / uuid4().hex
         folder.mkdir(parents=True)
         path = folder / FILE_NAME
-        save_conversation(Conversation(turns, *name_model(), *sampling), path)
+        named = name_model(model) if model else name_model()
+        saved = Conversation(turns, *named, *sampling, adapter=adapter or "")
+        save_conversation(saved, path)
     except RequestError as error:
         warn(error.text)
         return gr.skip()
@@ -126,7 +151,9 @@ def drop_unanswered(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(turns[:-1]) if turns and turns[-1].role == "user" else tuple(turns)
 
 
-def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
+def load_chat(
+    task: Task, path: str, chat: Chat, show_source: ShowSource = keep_source
+) -> tuple[Any, ...]:
     """Return a saved conversation and its settings as the tab's new values.
 
     A question without an answer goes into the question's box, its images into the gallery. A file
@@ -139,7 +166,7 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         check_order(loaded.turns)
     except RequestError as error:
         warn(error.text)
-        return tuple(gr.skip() for _ in range(10))
+        return tuple(gr.skip() for _ in range(12))
     turns = loaded.turns
     settled = drop_unanswered(turns)
     question = turns[-1].text if len(settled) < len(turns) else ""
@@ -148,8 +175,9 @@ def load_chat(task: Task, path: str, chat: Chat) -> tuple[Any, ...]:
         Chat(settled),
         to_messages(settled, task.is_verbatim),
         question,
-        disarm(translate(words.loaded(loaded.model, loaded.revision))),
+        disarm(translate(words.loaded(loaded.model, loaded.revision, loaded.adapter))),
         *show_settings(loaded),
+        *show_source(loaded.model, loaded.adapter),
     )
 
 

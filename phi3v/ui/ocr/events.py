@@ -20,6 +20,7 @@ from phi3v.results.formats import OutputFormat
 from phi3v.tasks import OCR, find_preset
 from phi3v.ui import words
 from phi3v.ui.answering import Stream
+from phi3v.ui.choosing import choose_source, is_embedded
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.notices import warn
 from phi3v.ui.ocr import words as ocr_words
@@ -41,6 +42,8 @@ READING_QUEUE = {"concurrency_id": "reading", "concurrency_limit": 4}
 # The values of view.shown and of what end_reading returns.
 SHOWN = 10
 SETTLED = 8 + SHOWN
+# The values of view.sampling; those of view.choice follow.
+SAMPLING = 5
 
 
 def connect_reading(engine: StreamingEngine, view: ReadingView, stream: Stream) -> None:
@@ -52,13 +55,13 @@ def connect_reading(engine: StreamingEngine, view: ReadingView, stream: Stream) 
     begun = [*view.moving, *view.buttons, *view.shown]
     begin = view.read.click(begin_reading, asked, begun, validator=check_files, **quiet)
     inputs = [view.reading, view.threshold, view.files, view.pages, view.output_format]
-    inputs += [view.instruction, *view.sampling]
+    inputs += [view.instruction, *view.sampling, *view.choice]
     written = [*view.moving, *view.shown]
     give = partial(give_reading, engine, stream, cache)
     reading = begin.success(give, inputs, written, **queued)
     chosen = [view.reading, view.chosen]
     begin = view.continue_button.click(begin_more, chosen, begun, validator=check_more, **quiet)
-    inputs = [*chosen, *view.sampling]
+    inputs = [*chosen, *view.sampling, *view.choice]
     more = begin.success(partial(give_more, stream), inputs, written, **queued)
     choose = [*chosen, view.threshold]
     ended = choose, [*view.moving, *view.buttons, view.save_all, *view.shown]
@@ -134,12 +137,18 @@ def give_reading(
     pages: str,
     output_format: OutputFormat,
     instruction: str,
-    *sampling: Any,
+    *settings: Any,
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Read all pages and yield the values of view.moving."""
-    question = instruction.strip() or find_preset(OCR, output_format).wording(engine.is_embedded)
+    """Read all pages and yield the values of view.moving.
+
+    `settings` are the values of view.sampling and view.choice.
+    """
+    source = choose_source(*settings[SAMPLING:])
+    wording = find_preset(OCR, output_format).wording(is_embedded(engine, source["model"]))
+    question = instruction.strip() or wording
     try:
-        options = ReadingOptions(question, output_format, *choose_sampling(*sampling))
+        sampling = choose_sampling(*settings[:SAMPLING])
+        options = ReadingOptions(question, output_format, *sampling, **source)
         steps = read_documents(stream, files, pages, options, begun.ticket)
         yield from show_steps(steps, replace(begun, results=()), cache, threshold)
     except RequestError as error:
@@ -148,13 +157,14 @@ def give_reading(
 
 
 def give_more(
-    stream: Stream, reading: Reading, index: int, *sampling: Any
+    stream: Stream, reading: Reading, index: int, *settings: Any
 ) -> Generator[tuple[Any, ...], None, None]:
     """Continue the chosen page with the current settings and yield the values of view.moving."""
     result = reading.results[index]
     try:
-        values, num_crops = choose_sampling(*sampling)
-        options = replace(result.options, sampling=values, num_crops=num_crops)
+        values, num_crops = choose_sampling(*settings[:SAMPLING])
+        source = choose_source(*settings[SAMPLING:])
+        options = replace(result.options, sampling=values, num_crops=num_crops, **source)
     except RequestError as error:
         warn(error.text)
         ANSWERS.end(reading.ticket)

@@ -10,6 +10,7 @@ from phi3v.settings import Settings
 from phi3v.tasks import OCR, presets_of
 from phi3v.ui import words
 from phi3v.ui.chat.layout import lay_out_sampling
+from phi3v.ui.choosing import Choice, lay_out_choice
 from phi3v.ui.ocr import words as ocr_words
 from phi3v.ui.ocr.reading import Reading
 from phi3v.ui.ocr.results import UNSURE
@@ -25,6 +26,7 @@ class ReadingView:
     output_format: gr.Radio
     instruction: gr.Textbox
     sampling: tuple[gr.Component, ...]
+    choice: Choice
     read: gr.Button
     stop: gr.Button
     continue_button: gr.Button
@@ -61,17 +63,17 @@ class ReadingView:
         return [self.read, self.stop]
 
 
-def lay_out_reading(settings: Settings) -> ReadingView:
+def lay_out_reading(settings: Settings, engine: object = None) -> ReadingView:
     """Create the components: inputs left, results right."""
     with gr.Tab(ocr_words.DOCUMENTS, id="documents"), gr.Row():
         with gr.Column(scale=2, min_width=320):
-            inputs = lay_out_inputs(settings)
+            inputs = lay_out_inputs(settings, engine)
         with gr.Column(scale=3, min_width=320):
             outputs = lay_out_outputs()
     return ReadingView(gr.State(Reading()), *inputs, *outputs)
 
 
-def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
+def lay_out_inputs(settings: Settings, engine: object) -> tuple[Any, ...]:
     """Create files, pages, format, instruction, settings, and the buttons."""
     files = gr.File(
         label=ocr_words.FILES, file_count="multiple", file_types=["image", ".pdf"], height=180
@@ -80,6 +82,7 @@ def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
     formats = [(preset.title, preset.output_format) for preset in presets_of(OCR)]
     output_format = gr.Radio(formats, value=formats[0][1], label=ocr_words.FORMAT)
     instruction = gr.Textbox(label=ocr_words.INSTRUCTION, lines=1, max_lines=4)
+    choice = lay_out_choice(engine, settings)
     sampling = lay_out_sampling(settings)
     small: dict[str, Any] = {"size": "md", "min_width": 60}
     with gr.Row():
@@ -89,7 +92,7 @@ def lay_out_inputs(settings: Settings) -> tuple[Any, ...]:
             gr.Button(words.CONTINUE, interactive=False, **small),
             gr.Button(words.CLEAR, **small),
         )
-    return files, pages, output_format, instruction, sampling, *buttons
+    return files, pages, output_format, instruction, sampling, choice, *buttons
 
 
 def lay_out_outputs() -> tuple[Any, ...]:

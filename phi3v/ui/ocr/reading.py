@@ -22,12 +22,14 @@ from phi3v.ui.ocr import words as ocr_words
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """Question, format and sampling for every page of a reading."""
+    """Question, format, sampling and what answers, for every page of a reading."""
 
     question: str
     output_format: OutputFormat = "text"
     sampling: Sampling = field(default_factory=Sampling)
     num_crops: int | None = None
+    model: str | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def build_page_request(result: Result) -> Request:
         turns = (*request.turns, Turn("assistant", result.text, token_ids=ids))
         ends_loops = result.finish_reason != "loop"
         request = replace(request, turns=turns, is_continued=True, ends_loops=ends_loops)
-    return replace(request, wants_probabilities=True)
+    return replace(request, wants_probabilities=True, model=options.model, adapter=options.adapter)
 
 
 def add_update(before: Result, update: AnswerUpdate) -> Result:

@@ -52,7 +52,7 @@ def save(chat: Chat, shown: list[str], limit: int = 10**9) -> str:
 
 def test_turns_pictures_and_settings_come_back(photo: str) -> None:
     path = save(talk_about(photo), [photo])
-    shown, chat, messages, question, note, *settings = load_chat(DESCRIBE, path, Chat())
+    shown, chat, messages, question, note, *settings, _, _ = load_chat(DESCRIBE, path, Chat())
     assert [(turn.role, turn.text) for turn in chat.turns] == [
         ("user", "What?"),
         ("assistant", "That."),
@@ -107,7 +107,7 @@ def test_while_an_answer_is_written_what_was_answered_is_saved(photo: str) -> No
 
 def test_while_an_answer_is_written_nothing_is_loaded(photo: str, notes: list[str]) -> None:
     path = save(talk_about(photo), [photo])
-    assert load_chat(DESCRIBE, path, Chat((), "ticket")) == (gr.skip(),) * 10
+    assert load_chat(DESCRIBE, path, Chat((), "ticket")) == (gr.skip(),) * 12
     assert notes == [words.BUSY]
 
 
@@ -119,7 +119,7 @@ def test_without_a_conversation_there_is_nothing_to_save(notes: list[str]) -> No
 def test_a_file_of_another_kind_is_reported(tmp_path: Path, notes: list[str]) -> None:
     path = tmp_path / "notes.zip"
     path.write_text("Dear diary")
-    assert load_chat(DESCRIBE, str(path), Chat()) == (gr.skip(),) * 10
+    assert load_chat(DESCRIBE, str(path), Chat()) == (gr.skip(),) * 12
     assert notes[0].startswith("The file is no saved conversation, or a damaged one")
 
 
