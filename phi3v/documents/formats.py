@@ -41,6 +41,8 @@ OFFICE_SUFFIXES: Final = (
 )  # fmt: skip
 TGA_SUFFIXES: Final = (".tga", ".icb", ".vda", ".vst", ".tpic")
 HEAD_BYTES: Final = 1024
+# What an upload offers, as kinds and suffixes; those of TGA and MPO are of no kind.
+DOCUMENT_TYPES: Final = ["image", "video", ".pdf", ".tga", ".mpo", ".jp2", ".heic", ".heif"]
 
 OFFICE: Final = (
     "{name} is {found}, which is not read here: save it as PDF in the program that made it, and "

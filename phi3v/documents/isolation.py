@@ -22,8 +22,8 @@ from typing import IO, Any, Final
 import psutil
 from PIL import Image
 
+from phi3v.documents.messages import decode_text, encode_text, read_exactly, write_message
 from phi3v.request import RequestError
-from phi3v.translatable import Text
 
 # One page or picture; a whole A4 page at 200 dots per inch takes about 0.1 seconds.
 LIMIT_SECONDS: Final = 20.0
@@ -230,36 +230,6 @@ def call_worker(
         ) from error
 
 
-def encode_text(text: str) -> Any:
-    """Return a str as JSON, a Text with its template and values."""
-    if not isinstance(text, Text):
-        return str(text)
-    values = {
-        name: encode_text(value) if isinstance(value, str) else value
-        for name, value in text.values.items()
-    }
-    return {"template": text.template, "values": values}
-
-
-def decode_text(encoded: Any) -> str:
-    """Return what encode_text encoded."""
-    if isinstance(encoded, str):
-        return encoded
-    values = {
-        name: decode_text(value) if isinstance(value, dict) else value
-        for name, value in encoded["values"].items()
-    }
-    return Text(encoded["template"], **values)
-
-
-def write_message(stream: IO[bytes], header: dict[str, Any], *payload: Any) -> None:
-    """Write a line of JSON and what belongs to it."""
-    stream.write(json.dumps(header).encode() + b"\n")
-    for part in payload:
-        stream.write(part)
-    stream.flush()
-
-
 def read_reply(stream: IO[bytes], pixels: int) -> Reply:
     """Read a worker's reply, its pixels from a file.
 
@@ -293,16 +263,3 @@ def map_image(pixels: int, size: tuple[int, int]) -> Image.Image:
     if count > KEPT_BYTES:
         os.ftruncate(pixels, 0)
     return image
-
-
-def read_exactly(stream: IO[bytes], count: int) -> bytearray:
-    """Return the next `count` bytes. Raises EOFError if there are fewer."""
-    content = bytearray(count)
-    view = memoryview(content)
-    at = 0
-    while at < count:
-        read = stream.readinto(view[at:])  # type: ignore[attr-defined]
-        if not read:
-            raise EOFError("the worker ended")
-        at += read
-    return content

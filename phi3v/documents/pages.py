@@ -19,9 +19,12 @@ from PIL import Image
 
 from phi3v.documents.decoding import open_file
 from phi3v.documents.download import fetch_file
-from phi3v.documents.formats import HEAD_BYTES, explain_unreadable, recognize
+from phi3v.documents.folders import list_folder
+from phi3v.documents.formats import HEAD_BYTES, recognize
 from phi3v.documents.images import HEADER_HERE, open_image, open_stream
 from phi3v.documents.isolation import call_worker, decode_in_worker
+from phi3v.documents.ranges import Ranges, choose_pages
+from phi3v.documents.ranges import parse_ranges as parse_ranges
 from phi3v.documents.resolution import DEFAULT_FRAMES, spread_evenly, write_time
 from phi3v.documents.resolution import LONGER_SIDE_LIMITS as LONGER_SIDE_LIMITS
 from phi3v.documents.resolution import MAX_PAGE_PIXELS as MAX_PAGE_PIXELS
@@ -32,12 +35,12 @@ from phi3v.translatable import Text
 MAX_PAGES: Final = 500
 MAX_FILE_BYTES: Final = 200 * 2**20
 # More of a name is not shown: what is no file may be a whole document pasted in.
+# The least value of red, green and blue of a page without ink.
+WHITE: Final = 250
 MAX_NAME: Final = 80
-SYSTEM_FILES: Final = ("thumbs.db", "desktop.ini")
 
 # A page or frame of a file: its index, and its time in seconds if it has one.
 Found = tuple[int, float | None]
-Ranges = tuple[tuple[int, int | None], ...]
 Kind = Literal["picture", "pdf", "tiff", "animation", "video"]
 
 
@@ -47,7 +50,8 @@ class Page:
 
     name is its display name ("bill.pdf, page 2"); source is the path or address as given; content
     is the file's SHA-256 in hex; number is that of a page or frame from 1, None for a file of one
-    image; total is how many the file has, and time a frame's seconds from the beginning.
+    image; total is how many the file has, file its name, time a frame's seconds from the beginning,
+    and position the same as the file counts them.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Page:
     total: int = 1
     time: float | None = None
     position: float = 0.0
+    file: str = ""
 
     def open(self) -> Image.Image:
         """Return the upright RGB image. Raises RequestError if it is damaged or too large."""
@@ -94,17 +99,22 @@ class Page:
 
 
 def is_blank(image: Image.Image) -> bool:
-    """True if an RGB image is of one colour."""
-    return image.getcolors(1) is not None
+    """True if an RGB image is white all over."""
+    darkest = image.convert("L").point(lambda value: value < WHITE and 255)
+    return darkest.getbbox() is None
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file, or pages of one, that cannot be read; message says what was found and what to do."""
+    """A file, or pages of one, that cannot be read; message says what was found and what to do.
+
+    is_left_out is True for what a folder holds beside pictures and documents: nothing failed.
+    """
 
     name: str
     source: str
     message: str
+    is_left_out: bool = False
 
 
 def find_pages(
@@ -169,9 +179,9 @@ def find_in_source(
             content, name = fetch(source)
             yield from find_in_file(content, name, source, ranges, frames)
         elif Path(source).is_dir():
-            for file in list_folder(Path(source)):
-                if isinstance(file, Problem):
-                    yield file
+            for file, left_out in list_folder(Path(source)):
+                if left_out is not None:
+                    yield Problem(file.name, str(file), left_out, is_left_out=True)
                 else:
                     yield from find_in_source(str(file), ranges, frames, fetch)
         else:
@@ -181,8 +191,8 @@ def find_in_source(
         yield Problem(name, source, error.text)
     except (OSError, ValueError) as error:  # a name too long or with a zero byte, a lost disk
         reason = getattr(error, "strerror", None) or str(error)
-        text = Text("{name} cannot be opened ({reason}).", name=name, reason=reason)
-        yield Problem(name, source[:MAX_NAME], text)
+        message = Text("{name} cannot be opened ({reason}).", name=name, reason=reason)
+        yield Problem(name, source[:MAX_NAME], message)
 
 
 def find_in_file(
@@ -197,8 +207,6 @@ def find_in_file(
         file.seek(0)
         content = hash_file(file)
         reader = recognize(head, name)
-        if not reader:
-            raise RequestError(explain_unreadable(file, name))
         is_several = reader == "coded" or (reader in HEADER_HERE and is_animated(file, name))
     kind: Kind = "picture"
     found: list[Found] = []
@@ -215,7 +223,7 @@ def find_in_file(
     if kind == "picture" or (kind in ("tiff", "animation") and len(found) == 1):
         yield Page(name, source, content, None, data)
         return
-    page = Page(name, source, content, None, data, kind, len(found))
+    page = Page(name, source, content, None, data, kind, len(found), file=name)
     if kind in ("pdf", "tiff"):
         yield from take_pages(page, found, ranges)
     else:
@@ -270,85 +278,6 @@ def take_frames(page: Page, found: list[Found], frames: int) -> Iterator[Page]:
         yield replace(
             page, name=name, number=index + 1, time=round(position - begin, 3), position=position
         )
-
-
-def parse_ranges(text: str) -> Ranges:
-    """Parse page ranges like "1-3,7" or "5-"; "" is all, (1, None).
-
-    Raises RequestError for other syntax and for ranges that begin below 1 or end before they begin.
-    """
-    if not text.strip():
-        return ((1, None),)
-    ranges = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,6})\s*(-)?\s*(\d{1,6})?\s*", part)
-        if found is None or (found[3] and not found[2]):
-            raise RequestError(
-                "{found!r} is no choice of pages: write numbers and ranges with commas "
-                "between them, like 1-3,7 or 5- (from the fifth on).",
-                found=text[:60],
-            )
-        first = int(found[1])
-        last = int(found[3]) if found[3] else None if found[2] else first
-        if first < 1 or (last is not None and last < first):
-            raise RequestError(
-                "{found!r} is no range of pages: pages count from 1, and the smaller "
-                "number comes first, like 2-5.",
-                found=part.strip(),
-            )
-        ranges.append((first, last))
-    return tuple(ranges)
-
-
-def choose_pages(ranges: Ranges, count: int) -> list[int]:
-    """Return the page numbers within the ranges, up to `count`, ascending and unique."""
-    chosen: set[int] = set()
-    for first, last in ranges:
-        chosen.update(range(first, min(last or count, count) + 1))
-    return sorted(chosen)
-
-
-def list_folder(folder: Path) -> list[Path | Problem]:
-    """Return a folder's files in natural order (page2 before page10), and what is left out.
-
-    Hidden files are none of it, and folders inside it are not searched. Raises RequestError if
-    there is no picture and no PDF.
-    """
-    entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
-    found: list[Path | Problem] = []
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in SYSTEM_FILES:
-            continue
-        if entry.is_dir():
-            text = Text(
-                "{name} is left out, as folders inside a folder are not searched: name it too.",
-                name=entry.name,
-            )
-            found.append(Problem(entry.name, str(entry), text))
-        elif entry.is_file():
-            found.append(entry)
-    if not any(isinstance(entry, Path) and is_readable(entry) for entry in found):
-        raise RequestError(
-            "{folder} holds no picture and no PDF (folders inside it are not searched): name "
-            "another folder, or the files themselves.",
-            folder=folder,
-        )
-    return found
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Return a key that sorts names by the numbers in them, whatever their case."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def is_readable(file: Path) -> bool:
-    """True if a file begins like one that is read here, or cannot be opened, which is told."""
-    try:
-        with file.open("rb") as stream:
-            return bool(recognize(stream.read(HEAD_BYTES), file.name))
-    except OSError:
-        return True
 
 
 def check_file(path: Path, name: str) -> None:

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Final
 from PIL import Image
 
 from phi3v.documents import decoding
-from phi3v.documents.isolation import NO_FILE, decode_text, encode_text, read_exactly, write_message
+from phi3v.documents.isolation import NO_FILE
+from phi3v.documents.messages import decode_text, encode_text, read_exactly, write_message
 from phi3v.request import RequestError
 from phi3v.translatable import Text
 

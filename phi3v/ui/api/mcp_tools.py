@@ -7,15 +7,14 @@ opened within the limits of an upload. Knows nothing of the page's tabs.
 
 import base64
 import binascii
-import io
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final
 
 from PIL import Image
 
-from phi3v.documents.download import fetch_image
-from phi3v.documents.images import open_stream
+from phi3v.documents.download import fetch_file
+from phi3v.documents.sources import take_pages
 from phi3v.request import RequestError
 from phi3v.results.formats import FORMATS, OutputFormat
 from phi3v.settings import Settings
@@ -70,7 +69,8 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
     built.__doc__ = f"""{task.hint}
 
     Args:
-        images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...)
+        images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...);
+            also PDFs, of which the first pages are taken, and videos, of which frames are
         prompt: the question, in English;{ready} empty asks "{task.default_prompt}"
         max_new_tokens: longest answer, in tokens{formats}
 
@@ -81,22 +81,27 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
 
 
 def open_sent(images: Sequence[str], limit_bytes: int) -> list[Image.Image]:
-    """Return the images at web addresses and in data URLs, at most MAX_PICTURES.
+    """Return the images at web addresses and in data URLs, of at most MAX_PICTURES files.
+
+    Of a PDF or TIFF the first pages are taken, of a video or an animation evenly spread frames.
 
     Raises RequestError for too many, and for one that cannot be fetched or opened.
     """
     if len(images) > MAX_PICTURES:
         raise RequestError(words.too_many(len(images), MAX_PICTURES))
-    return [
-        open_data(image, words.picture_name(number), limit_bytes)
-        if image.startswith("data:")
-        else fetch_image(image, limit_bytes=limit_bytes)
-        for number, image in enumerate(images, 1)
-    ]
+    opened: list[Image.Image] = []
+    for number, image in enumerate(images, 1):
+        if image.startswith("data:"):
+            name: str = words.picture_name(number)
+            content = decode_data(image, name, limit_bytes)
+        else:
+            content, name = fetch_file(image, limit_bytes=limit_bytes)
+        opened += (page.open() for page in take_pages(content, name).pages)
+    return opened
 
 
-def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
-    """Return the image in a base64 data URL, up to limit_bytes decoded. Raises RequestError."""
+def decode_data(url: str, name: str, limit_bytes: int) -> bytes:
+    """Return the content of a base64 data URL, up to limit_bytes decoded. Raises RequestError."""
     kind, _, content = url.partition(",")
     size = len(content) * 3 // 4
     if size > limit_bytes:
@@ -107,4 +112,4 @@ def open_data(url: str, name: str, limit_bytes: int) -> Image.Image:
         raise RequestError(words.bad_data_url(name)) from error
     if not kind.endswith(";base64"):
         raise RequestError(words.bad_data_url(name))
-    return open_stream(io.BytesIO(data), name)
+    return data

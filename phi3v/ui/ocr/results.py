@@ -57,6 +57,8 @@ def note_result(result: Result) -> str:
             title = ocr_words.LOOK_AT if formatted.fits else ocr_words.NOT_IN_FORMAT
             misfit = f"{translate(title)} {misfit}"
         notes += [misfit, translate(note), result.figures]
+    if result.layer:
+        notes.append(translate(ocr_words.has_text(len(result.layer))))
     return "\n\n".join(filter(None, notes))
 
 
