@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image, ImageSequence
 
-from phi3v.documents.formats import FORMATS, HEAD_BYTES, RAW, explain_unreadable, recognize
+from phi3v.documents.formats import FORMATS, HEAD_BYTES, explain_raw, explain_unreadable, recognize
 from phi3v.documents.orientation import METHODS, find_orientation, find_png_orientation
 from phi3v.documents.pixels import flatten, has_wide_samples
 from phi3v.request import RequestError
@@ -51,7 +51,7 @@ def open_file(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     with image:
         tags = getattr(image, "tag_v2", {})
         if DNG_VERSION in tags or (tags.get(SUBFILE_TYPE) == SMALLER_COPY and SUB_FILES in tags):
-            raise RequestError(Text(RAW, name=name, found=Text("a raw photo")))
+            raise RequestError(explain_raw(name))
         yield image
 
 

@@ -5,6 +5,7 @@ decode anything.
 """
 
 import zipfile
+from collections.abc import Callable
 from typing import BinaryIO, Final, Literal
 
 from phi3v.translatable import Text
@@ -44,32 +45,51 @@ HEAD_BYTES: Final = 1024
 # What an upload offers, as kinds and suffixes; those of TGA and MPO are of no kind.
 DOCUMENT_TYPES: Final = ["image", "video", ".pdf", ".tga", ".mpo", ".jp2", ".heic", ".heif"]
 
-OFFICE: Final = (
-    "{name} is {found}, which is not read here: save it as PDF in the program that made it, and "
-    "give that."
-)
-RAW: Final = (
-    "{name} is {found}, and only the small preview inside it could be shown: develop it and give a "
-    "JPEG."
-)
-NOT_READ: Final = (
-    "{name} is not a picture that can be read here but {found}: save it as {readable}."
-)
+
+def explain_office(name: str, found: str) -> Text:
+    """Return the message for a document that its own program can save as PDF."""
+    return Text(
+        "{name} is {found}, which is not read here: save it as PDF in the program that made it "
+        "and give that.",
+        name=name,
+        found=found,
+    )
+
+
+def explain_raw(name: str, found: str = Text("a raw photo")) -> Text:
+    """Return the message for a photo as the camera's sensor has it."""
+    return Text(
+        "{name} is {found}, and only the small preview inside it could be shown: develop it and "
+        "give a JPEG.",
+        name=name,
+        found=found,
+    )
+
+
+def explain_other(name: str, found: str, readable: str = READABLE) -> Text:
+    """Return the message for a picture or document of a kind that is not read."""
+    return Text(
+        "{name} is not a picture that can be read here but {found}: save it as {readable}.",
+        name=name,
+        found=found,
+        readable=readable,
+    )
+
 
 # The beginnings of files that are told by name, and what they are. Checked in this order.
-KNOWN: Final[tuple[tuple[bytes, str, Text], ...]] = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OFFICE, Text("an office document")),
-    (b"{\\rtf", OFFICE, Text("an office document")),
-    (b"FUJIFILMCCD-RAW", RAW, Text("a raw photo")),
-    (b"IIU\0", RAW, Text("a raw photo")),
-    (b"IIRO", RAW, Text("a raw photo")),
-    (b"IIRS", RAW, Text("a raw photo")),
-    (b"8BPS", NOT_READ, Text("a Photoshop document")),
-    (b"%!PS", NOT_READ, Text("a PostScript document")),
-    (b"\xc5\xd0\xd3\xc6", NOT_READ, Text("a PostScript document")),
-    (b"AT&TFORM", NOT_READ, Text("a DjVu document")),
-    (b"\xff\x0a", NOT_READ, Text("a JPEG XL picture")),
-    (b"\0\0\0\x0cJXL ", NOT_READ, Text("a JPEG XL picture")),
+KNOWN: Final[tuple[tuple[bytes, Callable[[str, str], Text], Text], ...]] = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", explain_office, Text("an office document")),
+    (b"{\\rtf", explain_office, Text("an office document")),
+    (b"FUJIFILMCCD-RAW", explain_raw, Text("a raw photo")),
+    (b"IIU\0", explain_raw, Text("a raw photo")),
+    (b"IIRO", explain_raw, Text("a raw photo")),
+    (b"IIRS", explain_raw, Text("a raw photo")),
+    (b"8BPS", explain_other, Text("a Photoshop document")),
+    (b"%!PS", explain_other, Text("a PostScript document")),
+    (b"\xc5\xd0\xd3\xc6", explain_other, Text("a PostScript document")),
+    (b"AT&TFORM", explain_other, Text("a DjVu document")),
+    (b"\xff\x0a", explain_other, Text("a JPEG XL picture")),
+    (b"\0\0\0\x0cJXL ", explain_other, Text("a JPEG XL picture")),
 )
 
 
@@ -111,15 +131,15 @@ def explain_unreadable(file: BinaryIO, name: str) -> Text:
     head = file.read(HEAD_BYTES)
     if not head:
         return Text("{name} is empty (0 bytes): upload it again.", name=name)
-    for start, message, found in KNOWN:
+    for start, explain, found in KNOWN:
         if head.startswith(start):
-            return Text(message, name=name, found=found, readable=READABLE)
+            return explain(name, found)
     if head[4:12] == b"ftypcrx " or (head.startswith(TIFF_STARTS) and head[8:10] == b"CR"):
-        return Text(RAW, name=name, found=Text("a raw photo"))
+        return explain_raw(name)
     if head.startswith(b"PK\x03\x04"):
         return explain_archive(file, name)
     if name.lower().endswith(OFFICE_SUFFIXES):
-        return Text(OFFICE, name=name, found=Text("an office document"))
+        return explain_office(name, Text("an office document"))
     reader = recognize(head, name)
     if reader in ("plain", "tiff", "coded"):
         return Text(
@@ -132,9 +152,7 @@ def explain_unreadable(file: BinaryIO, name: str) -> Text:
     if not reader:
         text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         if text.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg")) and b"<svg" in text:
-            return Text(
-                NOT_READ, name=name, found=Text("an SVG drawing"), readable=Text("PNG or PDF")
-            )
+            return explain_other(name, Text("an SVG drawing"), Text("PNG or PDF"))
         is_text = all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head[:64])
         found = Text("a text file") if is_text else Text("something else or a damaged file")
     return Text(
@@ -161,11 +179,11 @@ def explain_archive(file: BinaryIO, name: str) -> Text:
         ("ppt/", Text("a PowerPoint presentation")),
     ):
         if any(entry.startswith(folder) for entry in entries):
-            return Text(OFFICE, name=name, found=found)
+            return explain_office(name, found)
     if b"[Content_Types].xml" in head or b"opendocument" in head or b"_rels/" in head:
-        return Text(OFFICE, name=name, found=Text("an office document"))
+        return explain_office(name, Text("an office document"))
     if b"application/epub" in head:
-        return Text(OFFICE, name=name, found=Text("an e-book"))
+        return explain_office(name, Text("an e-book"))
     return Text(
         "{name} is a ZIP archive, which is not opened here: unpack it and give the files in it.",
         name=name,
