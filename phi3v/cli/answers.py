@@ -19,10 +19,10 @@ from phi3v.conversation.estimate import count_fitting
 from phi3v.conversation.repetition import cut_repetition
 from phi3v.documents.pages import Page
 from phi3v.documents.resolution import spread_evenly
-from phi3v.request import Chunk, Request, RequestError, Turn
+from phi3v.request import Chunk, Request, Turn
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import format_answer
-from phi3v.tasks import COMPARE, OCR, Task, build_request
+from phi3v.tasks import OCR, Task, build_request
 
 Show = Callable[[str], None]
 
@@ -42,26 +42,21 @@ def answer_job(
     RequestError if a page cannot be read or the request cannot be answered.
     """
     pages = fit_frames(job.pages, engine, plan)
-    images = [open_page(page, task) for page in pages]
+    images = [page.open() for page in pages]
     request = build_request(task, (), images, plan.question, plan.sampling, plan.num_crops)
     request = replace(request, wants_probabilities=plan.threshold is not None)
     text, last = write_answer(engine, request, task, show)
     record = {**replace(job, pages=pages).describe(), **format_record(text, last, task, plan)}
     if len(pages) == 1 and (layer := pages[0].read_text()):
         record["text_layer"] = layer
+    blanks = (page.explain_blank(image) for page, image in zip(pages, images, strict=True))
+    if blank := " ".join(filter(None, blanks)):
+        record["blank"] = blank
     if compares_pixels:
         record["differences"] = [
             compare_pixels(number, *pair) for number, pair in enumerate(pairwise(images), 1)
         ]
     return record
-
-
-def open_page(page: Page, task: Task) -> Image.Image:
-    """Return a page's image. Raises RequestError for one of a PDF on which there is nothing."""
-    image = page.open()
-    if task is not COMPARE and (problem := page.explain_blank(image)):
-        raise RequestError(problem)
-    return image
 
 
 def fit_frames(pages: tuple[Page, ...], engine: StreamingEngine, plan: Plan) -> tuple[Page, ...]:

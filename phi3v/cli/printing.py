@@ -85,7 +85,7 @@ class TextPrinter:
             note(f"unsure ({word['probability']:.0%}): {word['word']}")
         if layer := record.get("text_layer"):
             note(f"This page has text of its own: {len(layer):,} characters; --json shows it.")
-        for key in ("problem", "note", "error"):
+        for key in ("blank", "problem", "note", "error"):
             if key in record:
                 note(record[key])
         if self.is_named:

@@ -20,7 +20,7 @@ PLAIN_PACKING: Final = (
 # asks ("tiff"); PDFium, FFmpeg, or nothing.
 Reader = Literal["plain", "tiff", "coded", "pdf", "video", ""]
 
-READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, PDF"
+READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 # Pillow opens more formats, among them PostScript, for which it runs an interpreter on the file.
 # (A JPEG of several pictures is opened as one.)
 PLAIN_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "AVIF")

@@ -58,6 +58,7 @@ class WorkerProcess:
         paths = (str(PACKAGE_FOLDER), os.environ.get("PYTHONPATH", ""))
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
         self._limit_bytes = limit_bytes
+        self._ending = threading.Lock()
         self._pixels = os.memfd_create("pixels") if HAS_MEMORY_FILES else NO_FILE
         shared = () if self._pixels == NO_FILE else (self._pixels,)
         self._process = subprocess.Popen(
@@ -92,7 +93,9 @@ class WorkerProcess:
         try:
             write_message(self._input, task | {"seconds": seconds, "bytes": len(payload)}, payload)
             return read_reply(self._output, self._pixels)
-        except (EOFError, BrokenPipeError) as error:
+        except RequestError:
+            raise
+        except (EOFError, OSError, ValueError) as error:  # it ended, or its reply makes no sense
             raise WorkerEndedError(reasons[0] if reasons else "crash") from error
         finally:
             ended.set()
@@ -111,9 +114,13 @@ class WorkerProcess:
                 return
 
     def end(self) -> None:
-        """End the process."""
+        """End the process, and so a call that waits for it; both may do so."""
         self._process.kill()
         self._process.wait()
+        with self._ending:
+            self._close_files()
+
+    def _close_files(self) -> None:
         self._output.close()
         if self._pixels != NO_FILE:
             os.close(self._pixels)

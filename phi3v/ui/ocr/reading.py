@@ -37,7 +37,8 @@ class Result:
 
     page is None for a file without a readable page. tokens are those of the text, or of a longer
     one if repetition was cut off; they are empty if the answer was stopped. layer is the text that
-    a page of a PDF has of its own, which was not read by the model.
+    a page of a PDF has of its own, which was not read by the model, and blank says that nothing is
+    seen on one: what the model read there is invented.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Result:
     figures: str = ""
     problem: str = ""
     layer: str = ""
+    blank: str = ""
     options: ReadingOptions = field(default_factory=lambda: ReadingOptions(""))
 
     @property
@@ -130,9 +132,8 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
         page = result.page
         assert page is not None, "only pages that were found are read"
         image = page.open()
-        before = result = replace(result, layer=page.read_text())
-        if problem := page.explain_blank(image):
-            raise RequestError(problem)
+        blank = page.explain_blank(image) or ""
+        before = result = replace(result, layer=page.read_text(), blank=blank)
         with closing(follow_answer(stream, build_page_request(before, image))) as updates:
             for update in updates:
                 result = add_update(before, update)

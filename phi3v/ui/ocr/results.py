@@ -48,7 +48,7 @@ def mark_result(result: Result) -> str:
 
 def note_result(result: Result) -> str:
     """Return the note on a result: its problems, why it ended, its statistics."""
-    notes = [translate(result.problem)]
+    notes = [translate(result.problem), translate(result.blank)]
     if result.text or result.finish_reason:
         formatted = result.formatted()
         note = words.END_NOTES.get(result.finish_reason or "", "")
