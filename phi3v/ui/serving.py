@@ -32,10 +32,14 @@ def serve(arguments: Sequence[str], program: str = "phi3v serve") -> None:
 
 def launch(page: "gr.Blocks", settings: Settings, **address: object) -> None:
     """Launch the page at the settings' host and port, unless `address` overrides them."""
+    from phi3v.documents.isolation import WORKERS
     from phi3v.ui.page import launch_options
 
     address = address or {"server_name": settings.host, "server_port": settings.port}
-    page.launch(**launch_options(settings), **address)
+    try:
+        page.launch(**launch_options(settings), **address)
+    finally:  # what a worker is still busy with would keep this process waiting
+        WORKERS.close()
 
 
 def open_page(

@@ -5,6 +5,7 @@ import io
 
 import pytest
 from PIL import Image
+from support.cases import make_video
 
 from phi3v.request import RequestError
 from phi3v.ui.api.mcp_tools import open_sent
@@ -35,3 +36,9 @@ def test_a_picture_in_a_data_url_is_opened() -> None:
 def test_what_is_no_picture_is_refused(images: list[str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         open_sent(images, 10_000)
+
+
+def test_frames_of_a_video_are_opened(tmp_path) -> None:
+    content = make_video(tmp_path / "clip.mp4").read_bytes()
+    url = "data:video/mp4;base64," + base64.b64encode(content).decode()
+    assert [image.size for image in open_sent([url], 1_000_000)] == [(64, 48)] * 8
