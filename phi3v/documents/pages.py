@@ -68,7 +68,7 @@ class Page:
     def open(self) -> Image.Image:
         """Return the upright RGB image. Raises RequestError if it is damaged or too large."""
         if self.kind == "pdf":
-            return decode_in_worker("render_pdf", self.data, self.name, number=self.number)
+            return render_page(self.data, self.number or 1, self.name)
         if self.kind == "video":
             return decode_in_worker("decode_video", self.data, self.name, seconds=self.position)
         if self.number is not None and self.number > 1:
@@ -96,6 +96,11 @@ class Page:
             name=self.name,
             count=found["objects"],
         )
+
+
+def render_page(data: Path | bytes, number: int, name: str) -> Image.Image:
+    """Render a PDF's page (number from 1) as an RGB image. Raises RequestError if it is damaged."""
+    return decode_in_worker("render_pdf", data, name, number=number)
 
 
 def is_blank(image: Image.Image) -> bool:
