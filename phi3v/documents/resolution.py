@@ -11,7 +11,7 @@ DOTS_PER_INCH: Final = 200
 LONGER_SIDE_LIMITS: Final = (4 * 336, 16 * 336)
 MAX_PAGE_PIXELS: Final = 16_000_000
 POINTS_PER_INCH: Final = 72
-# Of a video or an animation: as many as a context of 4,096 tokens holds beside an answer.
+# Of a video or an animation, if nothing else is asked: each takes at least 300 tokens of a prompt.
 DEFAULT_FRAMES: Final = 8
 
 

@@ -139,3 +139,16 @@ def test_sources_of_a_question_become_its_images(tmp_path: Path) -> None:
 def test_of_a_long_document_the_first_pages_are_taken() -> None:
     taken = take_pages(CASES / "three-pages.tif", "three-pages.tif", frames=2)
     assert (len(taken.pages), taken.total, taken.is_picture) == (2, 3, False)
+
+
+def test_no_more_frames_than_fit_are_opened(tmp_path: Path) -> None:
+    asked = []
+
+    def fit(size: tuple[int, int], count: int) -> int:
+        asked.append((size, count))
+        return 3
+
+    clip = make_video(tmp_path / "clip.mp4")
+    images = open_sources([clip, CASES / "three-pages.tif"], 6, fit)
+    assert [image.size for image in images] == [(64, 48)] * 3 + [(320, 120)] * 3
+    assert asked == [((64, 48), 6)]

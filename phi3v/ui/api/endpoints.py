@@ -5,14 +5,16 @@ Knows tasks and requests; knows nothing of the page's tabs.
 
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.conversation.estimate import count_fitting
 from phi3v.documents.resolution import DEFAULT_FRAMES
 from phi3v.documents.sources import open_sources
-from phi3v.request import Request, RequestError, Sampling
+from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import FORMATS, OutputFormat, format_answer
 from phi3v.settings import Settings
@@ -116,6 +118,23 @@ def choose_crops(settings: Settings) -> int | None:
     return None if settings.num_crops == "auto" else settings.num_crops
 
 
+def open_files(
+    engine: AnyEngine,
+    files: list[str] | None,
+    prompt: str | None,
+    max_new_tokens: int,
+    frames: int,
+    settings: Settings,
+) -> tuple[ImageSource, ...]:
+    """Return the images of the files sent, of a video no more frames than the context holds."""
+    question = Request(
+        (Turn("user", prompt or ""),), Sampling(max_new_tokens), choose_crops(settings)
+    )
+    sized = find_engine(engine)
+    fit = None if sized is None else partial(count_fitting, question, engine=sized)
+    return open_sources(files or [], frames, fit)
+
+
 @contextmanager
 def convert_request_errors() -> Generator[None, None, None]:
     """Re-raise a RequestError as the gr.Error that shows its message to the client."""
@@ -138,7 +157,7 @@ def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Setti
             request = build_request(
                 task,
                 (),
-                open_sources(images or [], frames),
+                open_files(engine, images, prompt, max_new_tokens, frames, settings),
                 word_question(task, prompt or "", engine.is_embedded),
                 Sampling(max_new_tokens),
                 choose_crops(settings),
@@ -181,7 +200,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
             request = build_request(
                 OCR,
                 (),
-                open_sources(images or [], frames),
+                open_files(engine, images, prompt, max_new_tokens, frames, settings),
                 prompt or "",
                 Sampling(max_new_tokens),
                 choose_crops(settings),
