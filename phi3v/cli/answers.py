@@ -14,7 +14,7 @@ from PIL import Image
 from phi3v.cli.jobs import Job, Plan
 from phi3v.cli.printing import phase_line
 from phi3v.conversation.confidence import uncertain_words
-from phi3v.conversation.engine_protocol import SizedEngine, StreamingEngine
+from phi3v.conversation.engine_protocol import StreamingEngine
 from phi3v.conversation.estimate import count_fitting
 from phi3v.conversation.repetition import cut_repetition
 from phi3v.documents.pages import Page
@@ -61,12 +61,11 @@ def answer_job(
 
 def fit_frames(pages: tuple[Page, ...], engine: StreamingEngine, plan: Plan) -> tuple[Page, ...]:
     """Return the pages, of a video as many frames as the engine's context holds, evenly spread."""
-    if len(pages) < 2 or not isinstance(engine, SizedEngine):
-        return pages
-    if any(page.time is None for page in pages):
+    sized = engine.sized
+    if sized is None or len(pages) < 2 or any(page.time is None for page in pages):
         return pages
     question = Request((Turn("user", plan.question),), plan.sampling, plan.num_crops)
-    count = count_fitting(question, pages[0].open().size, len(pages), engine)
+    count = count_fitting(question, pages[0].open().size, len(pages), sized)
     return tuple(pages[index] for index in spread_evenly(len(pages), count))
 
 

@@ -128,6 +128,7 @@ class SmallEngine:
     """An engine of 1,000 tokens, 150 an image."""
 
     throughput = Throughput()
+    sized = property(lambda self: self)
     context_length = 1000
     cache_bytes_per_token = 1
 

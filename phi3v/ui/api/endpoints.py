@@ -130,7 +130,7 @@ def open_files(
     question = Request(
         (Turn("user", prompt or ""),), Sampling(max_new_tokens), choose_crops(settings)
     )
-    sized = find_engine(engine)
+    sized = engine.sized
     fit = None if sized is None else partial(count_fitting, question, engine=sized)
     return open_sources(files or [], frames, fit)
 
