@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks.printed import judge_text
-from phi3v.documents.pages import list_folder
+from phi3v.documents.folders import list_folder
 from phi3v.request import RequestError
 from phi3v.results.formats import format_answer
 from training.scores import edit_distance
@@ -73,7 +73,9 @@ def read_transcriptions(path: Path) -> PublishedSet:
     check_path(path)
     if path.suffix.lower() in TABLES or (path.is_dir() and has_only_tables(path)):
         return read_questions(path)
-    pictures = list_folder(path) if path.is_dir() else [path]
+    pictures = [path]
+    if path.is_dir():
+        pictures = [file for file, reason in list_folder(path) if reason is None]
     found = [read_pair(picture) for picture in pictures if picture.suffix.lower() != ".pdf"]
     return collect_set(path, "character error rate", found)
 

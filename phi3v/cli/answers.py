@@ -15,8 +15,11 @@ from phi3v.cli.jobs import Job, Plan
 from phi3v.cli.printing import phase_line
 from phi3v.conversation.confidence import uncertain_words
 from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.conversation.estimate import count_fitting
 from phi3v.conversation.repetition import cut_repetition
-from phi3v.request import Chunk, Request
+from phi3v.documents.pages import Page
+from phi3v.documents.resolution import spread_evenly
+from phi3v.request import Chunk, Request, Turn
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import format_answer
 from phi3v.tasks import OCR, Task, build_request
@@ -38,16 +41,32 @@ def answer_job(
     With compares_pixels the record has the pixel differences of consecutive images. Raises
     RequestError if a page cannot be read or the request cannot be answered.
     """
-    images = [page.open() for page in job.pages]
+    pages = fit_frames(job.pages, engine, plan)
+    images = [page.open() for page in pages]
     request = build_request(task, (), images, plan.question, plan.sampling, plan.num_crops)
     request = replace(request, wants_probabilities=plan.threshold is not None)
     text, last = write_answer(engine, request, task, show)
-    record = {**job.describe(), **format_record(text, last, task, plan)}
+    record = {**replace(job, pages=pages).describe(), **format_record(text, last, task, plan)}
+    if len(pages) == 1 and (layer := pages[0].read_text()):
+        record["text_layer"] = layer
+    blanks = (page.explain_blank(image) for page, image in zip(pages, images, strict=True))
+    if blank := " ".join(filter(None, blanks)):
+        record["blank"] = blank
     if compares_pixels:
         record["differences"] = [
             compare_pixels(number, *pair) for number, pair in enumerate(pairwise(images), 1)
         ]
     return record
+
+
+def fit_frames(pages: tuple[Page, ...], engine: StreamingEngine, plan: Plan) -> tuple[Page, ...]:
+    """Return the pages, of a video as many frames as the engine's context holds, evenly spread."""
+    sized = engine.sized
+    if sized is None or len(pages) < 2 or any(page.time is None for page in pages):
+        return pages
+    question = Request((Turn("user", plan.question),), plan.sampling, plan.num_crops)
+    count = count_fitting(question, pages[0].open().size, len(pages), sized)
+    return tuple(pages[index] for index in spread_evenly(len(pages), count))
 
 
 def write_answer(

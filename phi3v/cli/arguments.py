@@ -3,6 +3,7 @@
 import argparse
 from typing import Final
 
+from phi3v.documents.resolution import DEFAULT_FRAMES
 from phi3v.results.formats import FORMATS
 from phi3v.tasks import COMPARE, DESCRIBE, DETAILS, OCR, TASKS, Task, presets_of
 
@@ -57,10 +58,20 @@ def build_parser() -> argparse.ArgumentParser:
 def add_sources(parser: argparse.ArgumentParser, count: str) -> None:
     """Add the arguments that select files and pages; count is argparse's nargs."""
     parser.add_argument(
-        "sources", nargs=count, metavar="FILE", help="a picture, a PDF, a folder of them, a URL"
+        "sources",
+        nargs=count,
+        metavar="FILE",
+        help="a picture, a PDF, a video, a folder of them, a URL",
     )
     parser.add_argument(
-        "--pages", default="", metavar="RANGE", help="pages of the PDFs, like 1-3,7 or 5-"
+        "--pages", default="", metavar="RANGE", help="pages of the PDFs and TIFFs, like 1-3,7 or 5-"
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=DEFAULT_FRAMES,
+        metavar="N",
+        help=f"most frames taken of a video or an animation, evenly spread ({DEFAULT_FRAMES})",
     )
 
 

@@ -16,6 +16,7 @@ from phi3v.cli.printing import Printer, note
 from phi3v.cli.results import ResultsFile
 from phi3v.conversation.engine_protocol import BrokenWeightsError, StreamingEngine
 from phi3v.documents.pages import Problem
+from phi3v.documents.resolution import DEFAULT_FRAMES
 from phi3v.request import RequestError
 from phi3v.tasks import COMPARE, Task
 
@@ -45,8 +46,12 @@ def run_batch(
 ) -> Tally:
     """Answer all jobs and return their counts. Raises RequestError for an unusable --output."""
     jobs, problems = found
-    tally = Tally(len(jobs) + len(problems))
+    failed = [problem for problem in problems if not problem.is_left_out]
+    tally = Tally(len(jobs) + len(failed))
     for problem in problems:
+        if problem.is_left_out:
+            note(f"phi3v: {problem.message}")
+    for problem in failed:
         tally.failed += 1
         record = {"name": problem.name, "source": problem.source, "error": problem.message}
         report_failure(flags, printer, record)
@@ -116,13 +121,16 @@ def report_failure(flags: Namespace, printer: Printer, record: dict[str, Any]) -
     note(f"phi3v: {record['error']}")
 
 
-def require_jobs(task: Task, sources: list[str], pages: str) -> tuple[list[Job], list[Problem]]:
+def require_jobs(
+    task: Task, sources: list[str], pages: str, frames: int = DEFAULT_FRAMES
+) -> tuple[list[Job], list[Problem]]:
     """Return a run's jobs and problems. Raises RequestError without jobs or images to compare."""
-    jobs, problems = find_jobs(task, sources, pages)
+    jobs, problems = find_jobs(task, sources, pages, frames)
+    failed = [problem for problem in problems if not problem.is_left_out]
     if not jobs:
         raise RequestError("\n".join(problem.message for problem in problems))
-    if task is COMPARE and (problems or len(jobs[0].pages) < 2):
-        lines = [problem.message for problem in problems]
+    if task is COMPARE and (failed or len(jobs[0].pages) < 2):
+        lines = [problem.message for problem in failed]
         count = len(jobs[0].pages)
         raise RequestError(
             "\n".join([*lines, f"{count} can be read, and two are needed to compare: name more."])

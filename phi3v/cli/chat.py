@@ -17,7 +17,7 @@ from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 
 HELP = """\
 Write a question and press Enter; Ctrl-C stops an answer, Ctrl-D or /quit ends.
-/add FILE   show a picture, a PDF's pages or a web address with the next question
+/add FILE   show a picture, a PDF's pages, a video's frames or a web address with the next question
 /clear      begin a new conversation
 /save FILE  write the conversation, with its pictures, to a .zip
 """
@@ -89,9 +89,12 @@ def open_all(source: str) -> tuple[Image.Image, ...]:
         raise RequestError("/add needs a file, a folder or a web address behind it.")
     images = []
     for page in find_pages([source]):
-        if isinstance(page, Problem):
+        if not isinstance(page, Problem):
+            images.append(page.open())
+        elif page.is_left_out:
+            print(f"phi3v: {page.message}", file=sys.stderr)
+        else:
             raise RequestError(page.message)
-        images.append(page.open())
     return tuple(images)
 
 

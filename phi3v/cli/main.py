@@ -56,7 +56,7 @@ def run_task(flags: Namespace, task: Task) -> int:
     flags.writes_json = flags.json or not (flags.plain or sys.stdout.isatty())
     settings = read_flags(flags)
     sampling = read_sampling(flags, settings)
-    found = require_jobs(task, flags.sources, flags.pages)
+    found = require_jobs(task, flags.sources, flags.pages, flags.frames)
     engine, revision = open_engine(settings)
     preset = choose_preset(flags, task)
     weights = f"{engine.dtype} {engine.quantize}"
@@ -75,15 +75,19 @@ def run_task(flags: Namespace, task: Task) -> int:
 def run_chat(flags: Namespace) -> int:
     """Chat about the named files and return the exit code. Raises RequestError as run_task does."""
     from phi3v.cli.chat import chat
+    from phi3v.cli.printing import note
     from phi3v.documents.pages import Problem, find_pages
 
     settings = read_flags(flags)
     sampling = read_sampling(flags, settings)
     images = []
-    for page in find_pages(flags.sources, flags.pages):
-        if isinstance(page, Problem):
+    for page in find_pages(flags.sources, flags.pages, frames=flags.frames):
+        if not isinstance(page, Problem):
+            images.append(page.open())
+        elif page.is_left_out:
+            note(f"phi3v: {page.message}")
+        else:
             raise RequestError(page.message)
-        images.append(page.open())
     engine, revision = open_engine(settings)
     chat(engine, images, sampling, DETAILS[flags.detail], revision)
     return DONE

@@ -83,7 +83,9 @@ class TextPrinter:
             print(describe_pixels(found), flush=True)
         for word in record.get("uncertain", ()):
             note(f"unsure ({word['probability']:.0%}): {word['word']}")
-        for key in ("problem", "note", "error"):
+        if layer := record.get("text_layer"):
+            note(f"This page has text of its own: {len(layer):,} characters; --json shows it.")
+        for key in ("blank", "problem", "note", "error"):
             if key in record:
                 note(record[key])
         if self.is_named:

@@ -62,6 +62,25 @@ def estimate_request(request: Request, engine: SizedEngine) -> Estimate:
     return replace(estimate, problem=advise(request, engine, sizes, estimate))
 
 
+def count_fitting(question: Request, size: tuple[int, int], count: int, engine: SizedEngine) -> int:
+    """Return how many of `count` images of this size fit with a question, at its least detail.
+
+    At least 1: that not even one fits is told where it is answered.
+    """
+    (turn,) = question.turns
+    fitting, too_many = 1, count + 1
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        turns = (replace(turn, images=("",) * middle),)
+        sizes = [size] * middle
+        num_crops = question.num_crops or 1
+        if estimate_at(replace(question, turns=turns), engine, sizes, num_crops).room >= 0:
+            fitting = middle
+        else:
+            too_many = middle
+    return fitting
+
+
 def estimate_details(request: Request, engine: SizedEngine) -> dict[str, Estimate]:
     """Return the estimate at each level of detail: fast, balanced, fine and auto.
 

@@ -1,52 +1,45 @@
 """Opens image files as upright RGB images within limits.
 
-Knows the files that people upload: phone photos, scans, animations, broken files. Each refusal is a
-RequestError that says which file, what was found and what to do. Must not know the model, the page,
-or what an image is used for.
+Plain pictures are decoded in this process, in a time that their pixels bound; what can take long or
+needs a large library, in the worker process (see phi3v.documents.isolation). Must not know the
+model, the page, or what an image is used for.
 """
 
-import re
-import struct
-import zlib
+import io
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from phi3v.documents.decoding import MAX_PIXELS as MAX_PIXELS
+from phi3v.documents.decoding import check_size, measure_file, open_file, to_rgb
+from phi3v.documents.formats import HEAD_BYTES, PLAIN_PACKING, explain_unreadable, recognize
+from phi3v.documents.isolation import call_worker, decode_in_worker
 from phi3v.request import ImageSource, RequestError
 from phi3v.translatable import Text
 
-# 64 million pixels, 192 MB as RGB: more than a phone's photo has (up to 50 million).
-MAX_PIXELS: Final = 64_000_000
-# Pillow opens more formats, among them PostScript, for which it runs an interpreter on the file.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
-READABLE: Final = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
-ORIENTATION: Final = 0x0112  # the EXIF tag
+# A JPEG repeats the work for its whole area in each scan; usual progressive ones have about ten.
+MAX_SCANS: Final = 40
+START_OF_SCAN: Final = b"\xff\xda"
+# Readers whose files are opened, though not always decoded, in this process.
+HEADER_HERE: Final = ("plain", "tiff")
 # What messages call an image without a name.
 UNNAMED: Final = Text("The picture")
-# The exceptions of Pillow's decoders for broken files: they differ by format.
-DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def open_image(source: ImageSource, name: str | None = None) -> Image.Image:
-    """Open an image upright, as RGB, without its metadata; of an animation, the first frame.
+    """Open an image upright, as RGB, without its metadata; of several in a file, the first.
 
-    Transparent parts become white: dropping alpha, as the published processor does, would show the
-    hidden colours of transparent pixels. name is what messages call the image, by default the
-    file's name. Raises RequestError for a missing, unreadable, damaged, empty or too large image.
+    Transparent parts become white, and samples of more than 8 bits are scaled by the range they
+    use. name is what messages call the image, by default the file's name. Raises RequestError for a
+    missing, unreadable, damaged, empty or too large image.
     """
     if isinstance(source, Image.Image):
         return to_rgb(source, name or UNNAMED)
     path = Path(source)
     name = name or path.name
-    try:
-        with path.open("rb") as file:
-            return open_stream(file, name)
-    except FileNotFoundError as error:
-        raise RequestError("{name} is not there (any more): upload it again.", name=name) from error
-    except IsADirectoryError as error:
-        raise RequestError("{name} is a folder: give a picture's file.", name=name) from error
+    with open_path(path, name) as file:
+        return open_stream(file, name)
 
 
 def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, int]:
@@ -57,121 +50,73 @@ def measure_image(source: ImageSource, name: str | None = None) -> tuple[int, in
     if isinstance(source, Image.Image):
         return source.size
     path = Path(source)
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            check_size(image, name or path.name)
-            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # 5 to 8 swap width, height
-            return image.size[::-1] if is_turned else image.size
-    except (Image.DecompressionBombError, *DECODE_ERRORS):
-        return open_image(source, name).size  # raises the error that explains it
+    name = name or path.name
+    with open_path(path, name) as file:
+        if find_reader(file, name) in HEADER_HERE:
+            return measure_file(file, name)
+        require_picture(file, name)
+        found = call_worker("measure_file", path, name).values
+        return found["width"], found["height"]
 
 
 def open_stream(file: BinaryIO, name: str) -> Image.Image:
     """Open an image from a binary stream; see open_image."""
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        # Pillow has its own, higher limit and gives the size only in its message.
-        found = re.search(r"\d{9,}", str(error))
-        size = (
-            Text("{count:,} pixels", count=int(found[0]))
-            if found
-            else Text("more than 178 million pixels")
-        )
-        raise RequestError(explain_size(name, size)) from error
-    except DECODE_ERRORS as error:
-        raise RequestError(explain_unreadable(file, name)) from error
-    with image:
-        return to_rgb(image, name)
-
-
-def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Decode an image and return it upright, as RGB, without metadata; see open_image."""
-    check_size(image, name)
-    width, height = image.size
-    try:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgb = flatten(upright)
-    except DECODE_ERRORS as error:
-        raise RequestError(
-            "{name} is a damaged {format} ({width} x {height} pixels, but the file breaks off or "
-            "is garbled): save or download it again.",
-            name=name,
-            format=image.format or Text("picture"),
-            width=width,
-            height=height,
-        ) from error
-    rgb.info = {}
-    return rgb
-
-
-def check_size(image: Image.Image, name: str) -> None:
-    """Raise RequestError for an image without pixels or with more than MAX_PIXELS."""
-    width, height = image.size
-    if width == 0 or height == 0:
-        raise RequestError(
-            "{name} is {width} x {height} pixels: give a picture that has some.",
-            name=name,
-            width=width,
-            height=height,
-        )
-    if width * height > MAX_PIXELS:
-        found = Text(
-            "{width:,} x {height:,} = {count:,} pixels",
-            width=width,
-            height=height,
-            count=width * height,
-        )
-        raise RequestError(explain_size(name, found))
-
-
-def flatten(image: Image.Image) -> Image.Image:
-    """Return a copy in RGB of an image of any mode, on white where it is transparent."""
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bits a pixel: convert() clips most values to white
-        values = np.asarray(image).astype(np.int64)
-        shift = 8 if values.max(initial=0) > 255 else 0
-        return Image.fromarray((values >> shift).clip(0, 255).astype(np.uint8)).convert("RGB")
-    # Always a copy: the caller's image, or the open file, must not change.
-    return image.convert("RGB")
-
-
-def explain_size(name: str, found: str) -> Text:
-    """Return the message for an image that is too large: `found` is its size in words."""
-    return Text(
-        "{name} is too large: {found}, the limit is {limit:,}. "
-        "Make it smaller or cut out the part that matters.",
-        name=name,
-        found=found,
-        limit=MAX_PIXELS,
-    )
-
-
-def explain_unreadable(file: BinaryIO, name: str) -> Text:
-    """Return the message for an unreadable file, with its format guessed from its first bytes."""
-    file.seek(0)
-    head = file.read(64)
-    if not head:
-        return Text("{name} is empty (0 bytes): upload it again.", name=name)
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return Text(
-            "{name} is a HEIC photo, which cannot be read here: save it as JPEG.", name=name
-        )
-    if head.startswith(b"%PDF"):
-        found = Text("a PDF document")
-    elif head[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3"):
-        found = Text("a video")
-    elif all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
-        found = Text("a text file")
+    if find_reader(file, name) in HEADER_HERE:
+        with open_file(file, name) as image:
+            check_size(image, name)
+            if is_quick(image, file):
+                return to_rgb(image, name)
     else:
-        found = Text("something else or a damaged file")
-    return Text(
-        "{name} is not a picture but {found}: give {readable}.",
-        name=name,
-        found=found,
-        readable=READABLE,
-    )
+        require_picture(file, name)
+    return decode_in_worker("decode_file", find_data(file), name)
+
+
+def find_reader(file: BinaryIO, name: str) -> str:
+    """Return the reader that a stream's first bytes ask for; see phi3v.documents.formats."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return recognize(head, name)
+
+
+def require_picture(file: BinaryIO, name: str) -> None:
+    """Raise RequestError unless a stream begins like a picture that the worker decodes."""
+    if find_reader(file, name) != "coded":
+        raise RequestError(explain_unreadable(file, name))
+
+
+def is_quick(image: Image.Image, file: BinaryIO) -> bool:
+    """True if the time of decoding an opened plain image is bounded by its pixels."""
+    if image.format == "TIFF":
+        return image.info.get("compression") in PLAIN_PACKING
+    if not image.info.get("progressive"):
+        return True
+    position = file.tell()
+    file.seek(0)
+    scans = file.read().count(START_OF_SCAN)
+    file.seek(position)
+    return scans <= MAX_SCANS
+
+
+def find_data(file: BinaryIO) -> Path | bytes:
+    """Return the path of an open file, or the bytes of another stream."""
+    if isinstance(file, io.BufferedReader) and isinstance(file.name, str):
+        return Path(file.name)
+    file.seek(0)
+    return file.read()
+
+
+def open_path(path: Path, name: str) -> BinaryIO:
+    """Open a file. Raises RequestError for what is not there, a folder, or may not be read."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise RequestError("{name} is not there (any more): upload it again.", name=name) from error
+    except IsADirectoryError as error:
+        raise RequestError("{name} is a folder: give a picture's file.", name=name) from error
+    except (OSError, ValueError) as error:  # a name too long or with a zero byte, no permission
+        raise RequestError(
+            "{name} cannot be opened ({reason}): check its name and its permissions.",
+            name=name[:60],
+            reason=getattr(error, "strerror", None) or str(error),
+        ) from error

@@ -1,53 +1,57 @@
 """Finds the pages of files, folders, web addresses and PDFs, one image each, and reports problems.
 
-Knows page ranges and the resolution at which PDFs are rendered. Pages are found first and opened
-one at a time, so that a thousand of them need little memory. PDFium renders PDFs; it is not
-thread-safe, so a lock guards it. Must not know the model or the app's page.
+Knows page ranges, and that a video or an animation has frames of which some are taken. Pages are
+found first and opened one at a time, so that a thousand of them need little memory. PDFs and videos
+are read in the worker process, see phi3v.documents.isolation. Must not know the model or the app's
+page.
 """
 
 import hashlib
 import io
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import BinaryIO, Final, Literal
 
-import pypdfium2
 from PIL import Image
 
+from phi3v.documents.decoding import open_file
 from phi3v.documents.download import fetch_file
-from phi3v.documents.images import FORMATS, open_image, open_stream
+from phi3v.documents.folders import list_folder
+from phi3v.documents.formats import HEAD_BYTES, recognize
+from phi3v.documents.images import HEADER_HERE, open_image, open_stream
+from phi3v.documents.isolation import call_worker, decode_in_worker
+from phi3v.documents.ranges import Ranges, choose_pages
+from phi3v.documents.ranges import parse_ranges as parse_ranges
+from phi3v.documents.resolution import DEFAULT_FRAMES, spread_evenly, write_time
+from phi3v.documents.resolution import LONGER_SIDE_LIMITS as LONGER_SIDE_LIMITS
+from phi3v.documents.resolution import MAX_PAGE_PIXELS as MAX_PAGE_PIXELS
+from phi3v.documents.resolution import choose_scale as choose_scale
 from phi3v.request import RequestError
 from phi3v.translatable import Text
 
-# A4 at 200 dots per inch is 1654 x 2339 pixels, well above the 1344 x 1680 at most that the model
-# sees of it in 16 crops, so that small print is scaled down and never up.
-DOTS_PER_INCH: Final = 200
-# Least and most pixels of a page's longer side, whatever its size in inches. The model sees at most
-# 16 crops of 336 pixels along a side; rendering fewer than four of them is not worth it.
-LONGER_SIDE_LIMITS: Final = (4 * 336, 16 * 336)
-MAX_PAGE_PIXELS: Final = 16_000_000
-POINTS_PER_INCH: Final = 72
-
 MAX_PAGES: Final = 500
 MAX_FILE_BYTES: Final = 200 * 2**20
-# PDFium's error code for a document that needs a password (FPDF_ERR_PASSWORD).
-ERR_PASSWORD: Final = 4
+# More of a name is not shown: what is no file may be a whole document pasted in.
+# The least value of red, green and blue of a page without ink.
+WHITE: Final = 250
+MAX_NAME: Final = 80
 
-PDFIUM_LOCK = threading.Lock()
-
-Ranges = tuple[tuple[int, int | None], ...]
+# A page or frame of a file: its index, and its time in seconds if it has one.
+Found = tuple[int, float | None]
+Kind = Literal["picture", "pdf", "tiff", "animation", "video"]
 
 
 @dataclass(frozen=True)
 class Page:
-    """An image file or one page of a PDF, not opened yet.
+    """An image file, or a page or frame of one, not opened yet.
 
     name is its display name ("bill.pdf, page 2"); source is the path or address as given; content
-    is the file's SHA-256 in hex; number is a PDF's page number from 1, None for an image.
+    is the file's SHA-256 in hex; number is that of a page or frame from 1, None for a file of one
+    image; total is how many the file has, file its name, time a frame's seconds from the beginning,
+    and position the same as the file counts them.
     """
 
     name: str
@@ -55,23 +59,67 @@ class Page:
     content: str
     number: int | None
     data: Path | bytes
+    kind: Kind = "picture"
+    total: int = 1
+    time: float | None = None
+    position: float = 0.0
+    file: str = ""
 
     def open(self) -> Image.Image:
         """Return the upright RGB image. Raises RequestError if it is damaged or too large."""
-        if self.number is not None:
-            return render_page(self.data, self.number, self.name)
+        if self.kind == "pdf":
+            return render_page(self.data, self.number or 1, self.name)
+        if self.kind == "video":
+            return decode_in_worker("decode_video", self.data, self.name, seconds=self.position)
+        if self.number is not None and self.number > 1:
+            return decode_in_worker("decode_file", self.data, self.name, frame=self.number - 1)
         if isinstance(self.data, bytes):
             return open_stream(io.BytesIO(self.data), self.name)
         return open_image(self.data, self.name)
 
+    def read_text(self) -> str:
+        """Return a PDF page's own text; "" if it has none, or is no PDF's. Raises RequestError."""
+        if self.kind != "pdf":
+            return ""
+        return str(call_worker("read_pdf", self.data, self.name, number=self.number).values["text"])
+
+    def explain_blank(self, image: Image.Image) -> Text | None:
+        """Return what is to be said if this page of a PDF was rendered without any ink, or None."""
+        if self.kind != "pdf" or not is_blank(image):
+            return None
+        found = call_worker("read_pdf", self.data, self.name, number=self.number).values
+        if not found["objects"]:
+            return Text("{name} is empty: nothing is printed on it.", name=self.name)
+        return Text(
+            "{name} is blank when drawn, although it holds {count} objects: they may be pictures "
+            "in a format that cannot be drawn here. Print the page to a new PDF.",
+            name=self.name,
+            count=found["objects"],
+        )
+
+
+def render_page(data: Path | bytes, number: int, name: str) -> Image.Image:
+    """Render a PDF's page (number from 1) as an RGB image. Raises RequestError if it is damaged."""
+    return decode_in_worker("render_pdf", data, name, number=number)
+
+
+def is_blank(image: Image.Image) -> bool:
+    """True if an RGB image is white all over."""
+    darkest = image.convert("L").point(lambda value: value < WHITE and 255)
+    return darkest.getbbox() is None
+
 
 @dataclass(frozen=True)
 class Problem:
-    """A file, or pages of one, that cannot be read; message says what was found and what to do."""
+    """A file, or pages of one, that cannot be read; message says what was found and what to do.
+
+    is_left_out is True for what a folder holds beside pictures and documents: nothing failed.
+    """
 
     name: str
     source: str
     message: str
+    is_left_out: bool = False
 
 
 def find_pages(
@@ -79,19 +127,23 @@ def find_pages(
     pages: str = "",
     *,
     most_pages: int = MAX_PAGES,
+    frames: int = DEFAULT_FRAMES,
     fetch: Callable[[str], tuple[bytes, str]] = fetch_file,
 ) -> Iterator[Page | Problem]:
-    """Yield all pages of files, folders (images and PDFs, by name) and web addresses, in order.
+    """Yield all pages of files, folders (in natural order) and web addresses, in order.
 
-    pages selects pages of the PDFs, like "1-3,7" or "5-"; empty is all. What cannot be read becomes
-    a Problem, and the other sources continue. After most_pages pages a last Problem says that the
-    rest is left out. fetch returns the content and file name at an address. Raises RequestError for
-    an invalid range.
+    pages selects pages of the PDFs and TIFFs, like "1-3,7" or "5-"; empty is all. Of a video or an
+    animation up to `frames` frames are taken, evenly spread. What cannot be read, and what of a
+    folder is left out, becomes a Problem, and the other sources continue. After most_pages pages a
+    last Problem says that the rest is left out. fetch returns the content and file name at an
+    address. Raises RequestError for an invalid range.
     """
     ranges = parse_ranges(pages)
+    if frames < 1:
+        raise RequestError("{found} frames cannot be taken: choose 1 or more.", found=frames)
     count = 0
     for source in sources:
-        for found in find_in_source(str(source), ranges, fetch):
+        for found in find_in_source(str(source), ranges, frames, fetch):
             if isinstance(found, Page):
                 count += 1
                 if count > most_pages:
@@ -122,166 +174,115 @@ def open_pages(found: Iterable[Page | Problem]) -> Iterator[tuple[Page, Image.Im
 
 
 def find_in_source(
-    source: str, ranges: Ranges, fetch: Callable[[str], tuple[bytes, str]]
+    source: str, ranges: Ranges, frames: int, fetch: Callable[[str], tuple[bytes, str]]
 ) -> Iterator[Page | Problem]:
     """Yield the pages of one file, folder or address; see find_pages."""
-    name = source if is_address(source) else Path(source).name or source
+    is_web = is_address(source)
+    name = (source if is_web else Path(source).name or source)[:MAX_NAME]
     try:
-        if is_address(source):
+        if is_web:
             content, name = fetch(source)
-            yield from find_in_file(content, name, source, ranges)
+            yield from find_in_file(content, name, source, ranges, frames)
         elif Path(source).is_dir():
-            for file in list_folder(Path(source)):
-                yield from find_in_source(str(file), ranges, fetch)
+            for file, left_out in list_folder(Path(source)):
+                if left_out is not None:
+                    yield Problem(file.name, str(file), left_out, is_left_out=True)
+                else:
+                    yield from find_in_source(str(file), ranges, frames, fetch)
         else:
             check_file(Path(source), name)
-            yield from find_in_file(Path(source), name, source, ranges)
+            yield from find_in_file(Path(source), name, source, ranges, frames)
     except RequestError as error:
         yield Problem(name, source, error.text)
+    except (OSError, ValueError) as error:  # a name too long or with a zero byte, a lost disk
+        reason = getattr(error, "strerror", None) or str(error)
+        message = Text("{name} cannot be opened ({reason}).", name=name, reason=reason)
+        yield Problem(name, source[:MAX_NAME], message)
 
 
 def find_in_file(
-    data: Path | bytes, name: str, source: str, ranges: Ranges
-) -> Iterator[Page | Problem]:
-    """Yield the pages of one file; an image is one page.
+    data: Path | bytes, name: str, source: str, ranges: Ranges, frames: int
+) -> Iterator[Page]:
+    """Yield the pages or frames of one file; a plain image is one page.
 
-    Raises RequestError for a PDF that cannot be opened or has none of the selected pages.
+    Raises RequestError for a file that cannot be opened or has none of the selected pages.
     """
     with open_binary(data) as file:
-        head = file.read(1024)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    if b"%PDF-" not in head:
+        content = hash_file(file)
+        reader = recognize(head, name)
+        is_several = reader == "coded" or (reader in HEADER_HERE and is_animated(file, name))
+    kind: Kind = "picture"
+    found: list[Found] = []
+    if reader == "pdf":
+        kind, count = "pdf", int(call_worker("count_pdf", data, name).values["count"])
+        found = [(index, None) for index in range(count)]
+    elif reader == "video":
+        kind = "video"
+        found = list(enumerate(call_worker("list_video", data, name).values["times"]))
+    elif is_several:
+        listed = call_worker("list_frames", data, name).values
+        found = [(index, time) for index, time in listed["frames"]]
+        kind = "tiff" if listed["format"] == "TIFF" else "animation"
+    if kind == "picture" or (kind in ("tiff", "animation") and len(found) == 1):
         yield Page(name, source, content, None, data)
         return
-    with open_pdf(data, name) as document:
-        count = len(document)
-    numbers = choose_pages(ranges, count)
+    page = Page(name, source, content, None, data, kind, len(found), file=name)
+    if kind in ("pdf", "tiff"):
+        yield from take_pages(page, found, ranges)
+    else:
+        yield from take_frames(page, found, frames)
+
+
+def hash_file(file: BinaryIO) -> str:
+    """Return the SHA-256 of a stream in hex."""
+    found = hashlib.sha256()
+    while part := file.read(2**20):
+        found.update(part)
+    return found.hexdigest()
+
+
+def is_animated(file: BinaryIO, name: str) -> bool:
+    """True if an image file has several frames; False for a broken one, as opening tells."""
+    try:
+        with open_file(file, name) as image:
+            return image.format != "MPO" and getattr(image, "is_animated", False)
+    except Exception:  # of broken frames Pillow raises what their bytes lead to
+        return False
+
+
+def take_pages(page: Page, found: list[Found], ranges: Ranges) -> Iterator[Page]:
+    """Yield the selected pages of a PDF or TIFF. Raises RequestError if there are none."""
+    numbers = choose_pages(ranges, page.total)
     if not numbers:
-        if not count:
-            raise RequestError("{name} has no pages: save the document again.", name=name)
+        if not page.total:
+            raise RequestError("{name} has no pages: save the document again.", name=page.name)
         raise RequestError(
             "{name} has {count} pages, and none of those asked for: choose from 1-{count}.",
-            name=name,
-            count=count,
+            name=page.name,
+            count=page.total,
         )
     for number in numbers:
-        page = Text("{name}, page {number}", name=name, number=number)
-        yield Page(page, source, content, number, data)
+        name = Text("{name}, page {number}", name=page.name, number=number)
+        yield replace(page, name=name, number=found[number - 1][0] + 1)
 
 
-def render_page(data: Path | bytes, number: int, name: str) -> Image.Image:
-    """Render a PDF's page (number from 1) as an RGB image, with its filled-in form fields.
-
-    Raises RequestError for a damaged page.
-    """
-    with open_pdf(data, name) as document:
-        try:
-            document.init_forms()
-            page = document[number - 1]
-            bitmap = page.render(scale=choose_scale(*page.get_size()), rev_byteorder=True)
-            return bitmap.to_pil().convert("RGB")
-        except (pypdfium2.PdfiumError, IndexError, ValueError, MemoryError) as error:
-            raise RequestError(
-                "{name} cannot be drawn: this page of the PDF is damaged. Save the document "
-                "again, or print the page to a new PDF.",
-                name=name,
-            ) from error
-
-
-def choose_scale(width: float, height: float) -> float:
-    """Return the pixels per point for a page of this size in points, within the limits above."""
-    longer = max(width, height, 1e-3)
-    shortest, longest = LONGER_SIDE_LIMITS
-    scale = min(max(DOTS_PER_INCH / POINTS_PER_INCH, shortest / longer), longest / longer)
-    return float(min(scale, (MAX_PAGE_PIXELS / max(width * height, 1e-6)) ** 0.5))
-
-
-@contextmanager
-def open_pdf(data: Path | bytes, name: str) -> Iterator[pypdfium2.PdfDocument]:
-    """Open a PDF and hold PDFium's lock meanwhile. Raises RequestError if it cannot be opened."""
-    with PDFIUM_LOCK:
-        try:
-            document = pypdfium2.PdfDocument(data)
-        except pypdfium2.PdfiumError as error:
-            raise_pdf_error(name, error)
-        try:
-            yield document
-        finally:
-            document.close()
-
-
-def raise_pdf_error(name: str, error: pypdfium2.PdfiumError) -> NoReturn:
-    """Raise the RequestError that explains why a PDF does not open."""
-    if error.err_code == ERR_PASSWORD:
-        raise RequestError(
-            "{name} is locked with a password, and a locked PDF is not read here: open it with "
-            "its password and print it to a new PDF.",
-            name=name,
-        ) from error
-    raise RequestError(
-        "{name} begins like a PDF but cannot be opened (the file breaks off or is garbled): save "
-        "or download it again.",
-        name=name,
-    ) from error
-
-
-def parse_ranges(text: str) -> Ranges:
-    """Parse page ranges like "1-3,7" or "5-"; "" is all, (1, None).
-
-    Raises RequestError for other syntax and for ranges that begin below 1 or end before they begin.
-    """
-    if not text.strip():
-        return ((1, None),)
-    ranges = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,6})\s*(-)?\s*(\d{1,6})?\s*", part)
-        if found is None or (found[3] and not found[2]):
-            raise RequestError(
-                "{found!r} is no choice of pages: write numbers and ranges with commas "
-                "between them, like 1-3,7 or 5- (from the fifth on).",
-                found=text[:60],
-            )
-        first = int(found[1])
-        last = int(found[3]) if found[3] else None if found[2] else first
-        if first < 1 or (last is not None and last < first):
-            raise RequestError(
-                "{found!r} is no range of pages: pages count from 1, and the smaller "
-                "number comes first, like 2-5.",
-                found=part.strip(),
-            )
-        ranges.append((first, last))
-    return tuple(ranges)
-
-
-def choose_pages(ranges: Ranges, count: int) -> list[int]:
-    """Return the page numbers within the ranges, up to `count`, ascending and unique."""
-    chosen: set[int] = set()
-    for first, last in ranges:
-        chosen.update(range(first, min(last or count, count) + 1))
-    return sorted(chosen)
-
-
-def list_folder(folder: Path) -> list[Path]:
-    """Return a folder's images and PDFs by file suffix, sorted; subfolders are not searched.
-
-    Raises RequestError if there are none.
-    """
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
-    files = [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in known | {".pdf"}
-        and file.is_file()
-        and not file.name.startswith(".")
-    ]
-    if not files:
-        raise RequestError(
-            "{folder} holds no picture and no PDF (folders inside it are not searched): name "
-            "another folder, or the files themselves.",
-            folder=folder,
+def take_frames(page: Page, found: list[Found], frames: int) -> Iterator[Page]:
+    """Yield up to `frames` frames of a video or animation, evenly spread, with their times."""
+    begin = found[0][1] or 0.0
+    for index in spread_evenly(page.total, frames):
+        position = found[index][1] or 0.0
+        name = Text(
+            "{name}, frame {number} of {total} at {time}",
+            name=page.name,
+            number=index + 1,
+            total=page.total,
+            time=write_time(position - begin),
         )
-    return files
+        yield replace(
+            page, name=name, number=index + 1, time=round(position - begin, 3), position=position
+        )
 
 
 def check_file(path: Path, name: str) -> None:
@@ -299,7 +300,7 @@ def check_file(path: Path, name: str) -> None:
 
 
 @contextmanager
-def open_binary(data: Path | bytes) -> Iterator[io.BufferedIOBase]:
+def open_binary(data: Path | bytes) -> Iterator[BinaryIO]:
     """Open a file, or bytes, as a binary stream. Raises RequestError without permission."""
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:

@@ -60,6 +60,7 @@ def launch(
     Raises KeyboardInterrupt when the app is interrupted. Exits where the port is taken, and once
     an engine that loads in the background has failed to.
     """
+    from phi3v.documents.isolation import WORKERS
     from phi3v.ui.page import launch_options
 
     address = address or {"server_name": settings.host, "server_port": settings.port}
@@ -82,6 +83,7 @@ def launch(
             time.sleep(END_INTERVAL)
     finally:
         page.close(verbose=False)
+        WORKERS.close()  # what a worker is still busy with would keep this process waiting
 
 
 def end(*_: object) -> None:

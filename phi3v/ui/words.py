@@ -4,6 +4,7 @@ Labels are translated when the page is served, messages of events when they are 
 phi3v.ui.i18n.localizing and phi3v.ui.i18n.languages.
 """
 
+from phi3v.documents.resolution import write_time
 from phi3v.request import Statistics
 from phi3v.translatable import Text
 
@@ -14,6 +15,11 @@ PICTURES = "Pictures"
 ADDRESS = "Picture from the web"
 ADDRESS_HINT = "https://…"
 ADD = "Add"
+FROM_DOCUMENT = "Pages of a PDF, frames of a video"
+DOCUMENT = "PDF, TIFF, video or animation"
+FRAMES = "Frames of a video"
+STRIP = "A click adds it to the pictures"
+ADD_ALL = "Add all"
 QUESTION = "Question"
 ASK = "Ask"
 STOP = "Stop"
@@ -90,6 +96,30 @@ EMBEDDED_NOTE = (
 def picture_name(number: int) -> Text:
     """Return the name of a picture by its number, counted from 1 over the whole conversation."""
     return Text("Image {number}", number=number)
+
+
+def page_number(number: int) -> Text:
+    """Return the name of a document's page."""
+    return Text("Page {number}", number=number)
+
+
+def frame_at(seconds: float) -> Text:
+    """Return the time of a video's frame."""
+    return Text("at {time}", time=write_time(seconds))
+
+
+def picture_at(number: int, seconds: float) -> Text:
+    """Return the name of a picture that is a video's frame at a time."""
+    return Text("{name} at {time}", name=picture_name(number), time=write_time(seconds))
+
+
+def taken(count: int, total: int) -> Text:
+    """Return how many pages or frames of a file were added."""
+    return Text(
+        "{count} of {total} pages or frames were added; choose others below the pictures.",
+        count=count,
+        total=total,
+    )
 
 
 def first_token(seconds: float) -> Text:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.cases import make_video
 from support.fake_engine import FakeEngine
 
 from phi3v.cli import main as cli
 from phi3v.cli.main import main
 from phi3v.cli.printing import ERASE, phase_line
 from phi3v.cli.results import ResultsFile
+from phi3v.conversation.throughput import Throughput
 from phi3v.inference.checkpoint_files import EMBEDDED_FOLDER
 from phi3v.request import Chunk, RequestError, Statistics
 from phi3v.results.conversation_file import load_conversation
@@ -95,6 +97,69 @@ def test_pages_of_a_pdf_are_selected(engine, capsys, tmp_path) -> None:
     pages[0].save(tmp_path / "three.pdf", save_all=True, append_images=pages[1:])
     assert main(["ocr", str(tmp_path / "three.pdf"), "--pages", "2-"]) == 0
     assert [record["page"] for record in read_records(capsys)] == [2, 3]
+
+
+def test_frames_of_a_video_are_described_together_with_their_times(
+    engine, capsys, tmp_path
+) -> None:
+    clip = make_video(tmp_path / "clip.mp4")
+    assert main(["describe", str(clip), SIGN, "--frames", "4"]) == 0
+    video, picture = read_records(capsys)
+    assert [len(request.turns[-1].images) for request in engine.requests] == [4, 1]
+    assert video["name"] == "4 of 20 frames of clip.mp4"
+    assert [source["page"] for source in video["sources"]] == [3, 8, 13, 18]
+    assert video["sources"][1]["time"] == pytest.approx(0.7, abs=0.02)
+    assert picture["name"] == "sign.png"
+
+
+def test_no_more_frames_are_taken_than_the_context_holds(tmp_path) -> None:
+    from phi3v.cli.answers import fit_frames
+    from phi3v.cli.jobs import Plan
+    from phi3v.documents.pages import find_pages
+    from phi3v.request import Sampling
+
+    pages = tuple(find_pages([make_video(tmp_path / "clip.mp4")], frames=20))
+    plan = Plan("describe", "What?", "text", None, Sampling(400), None, "m", "r", "w")
+    fitting = fit_frames(pages, SmallEngine(), plan)
+    assert [page.number for page in fitting] == [4, 11, 17]
+
+
+class SmallEngine:
+    """An engine of 1,000 tokens, 150 an image."""
+
+    throughput = Throughput()
+    sized = property(lambda self: self)
+    context_length = 1000
+    cache_bytes_per_token = 1
+
+    class processor:
+        class tokenizer:
+            added_tokens_decoder = {}
+
+            @staticmethod
+            def apply_chat_template(messages, **options) -> str:
+                return messages[0]["content"]
+
+        @staticmethod
+        def count_tokens(text, sizes, num_crops) -> tuple[int, int]:
+            return 20, 150 * len(sizes)
+
+
+def test_what_a_folder_holds_beside_pictures_is_told_and_fails_nothing(
+    engine, capsys, tmp_path
+) -> None:
+    make_images(tmp_path, 1)
+    (tmp_path / "minutes.docx").write_text("x")
+    assert main(["ocr", str(tmp_path)]) == 0
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 1
+    assert "minutes.docx is an office document" in output.err
+
+
+def test_an_empty_page_is_told_beside_its_answer(engine, capsys, tmp_path) -> None:
+    Image.new("RGB", (50, 70), "white").save(tmp_path / "empty.pdf")
+    assert main(["ocr", str(tmp_path / "empty.pdf")]) == 0
+    assert "blank when drawn" in read_records(capsys)[0]["blank"]
 
 
 def test_flags_set_the_request(engine) -> None:

@@ -5,12 +5,16 @@ Knows tasks and requests; knows nothing of the page's tabs.
 
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from phi3v.conversation.engine_protocol import StreamingEngine
-from phi3v.request import Request, RequestError, Sampling
+from phi3v.conversation.estimate import count_fitting
+from phi3v.documents.resolution import DEFAULT_FRAMES
+from phi3v.documents.sources import open_sources
+from phi3v.request import ImageSource, Request, RequestError, Sampling, Turn
 from phi3v.results.cleaning import clean_answer
 from phi3v.results.formats import FORMATS, OutputFormat, format_answer
 from phi3v.settings import Settings
@@ -73,13 +77,18 @@ def make_max_new_tokens(settings: Settings) -> gr.Number:
     )
 
 
+def make_frames() -> gr.Number:
+    """Return a hidden component for frames."""
+    return gr.Number(DEFAULT_FRAMES, label="frames", precision=0, minimum=1, visible=False)
+
+
 def add_answering(
     name: str, endpoint: Answering, settings: Settings, *more: gr.components.Component
 ) -> None:
     """Add the endpoint of one task."""
     gr.Button(visible=False).click(
         hide_from_agents(endpoint),
-        [*make_inputs(settings), *more],
+        [*make_inputs(settings), *more, make_frames()],
         gr.Textbox(label="answer", visible=False),
         api_name=name,
         **engine_queue(settings),
@@ -109,6 +118,23 @@ def choose_crops(settings: Settings) -> int | None:
     return None if settings.num_crops == "auto" else settings.num_crops
 
 
+def open_files(
+    engine: AnyEngine,
+    files: list[str] | None,
+    prompt: str | None,
+    max_new_tokens: int,
+    frames: int,
+    settings: Settings,
+) -> tuple[ImageSource, ...]:
+    """Return the images of the files sent, of a video no more frames than the context holds."""
+    question = Request(
+        (Turn("user", prompt or ""),), Sampling(max_new_tokens), choose_crops(settings)
+    )
+    sized = engine.sized
+    fit = None if sized is None else partial(count_fitting, question, engine=sized)
+    return open_sources(files or [], frames, fit)
+
+
 @contextmanager
 def convert_request_errors() -> Generator[None, None, None]:
     """Re-raise a RequestError as the gr.Error that shows its message to the client."""
@@ -122,13 +148,16 @@ def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Setti
     """Return a task's endpoint function; its signature and docstring are the API documentation."""
 
     def endpoint(
-        images: list[str] | None, prompt: str = "", max_new_tokens: int = settings.max_new_tokens
+        images: list[str] | None,
+        prompt: str = "",
+        max_new_tokens: int = settings.max_new_tokens,
+        frames: int = DEFAULT_FRAMES,
     ) -> Generator[str, None, None]:
         with convert_request_errors():
             request = build_request(
                 task,
                 (),
-                images or [],
+                open_files(engine, images, prompt, max_new_tokens, frames, settings),
                 word_question(task, prompt or "", engine.is_embedded),
                 Sampling(max_new_tokens),
                 choose_crops(settings),
@@ -141,10 +170,12 @@ def make_endpoint(task: Task, engine: AnyEngine, stream: Stream, settings: Setti
     endpoint.__doc__ = f"""{task.hint}
 
     Args:
-        images: {least} picture files, numbered from 1 in this order
+        images: {least} pictures, numbered from 1 in this order; files of pictures, of PDFs and
+            TIFFs, whose pages are all taken, and of videos and animations
         prompt: the question, or the name of a ready one ({ready_names(task)}); empty asks
             "{task.default_prompt}"
         max_new_tokens: longest answer, in tokens
+        frames: most frames taken of each video or animation, evenly spread
 
     Returns:
         the answer so far, growing until it is complete
@@ -160,6 +191,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
         prompt: str = "",
         max_new_tokens: int = settings.max_new_tokens,
         output_format: OutputFormat = "text",
+        frames: int = DEFAULT_FRAMES,
     ) -> Generator[str, None, None]:
         # "text" uses the task's default prompt; each other format has a preset with its own.
         if not (prompt or "").strip() and output_format != "text":
@@ -168,7 +200,7 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
             request = build_request(
                 OCR,
                 (),
-                images or [],
+                open_files(engine, images, prompt, max_new_tokens, frames, settings),
                 prompt or "",
                 Sampling(max_new_tokens),
                 choose_crops(settings),
@@ -186,11 +218,13 @@ def make_ocr_endpoint(engine: AnyEngine, stream: Stream, settings: Settings) -> 
     ocr.__doc__ = f"""Read the text printed in pictures, without comments around it.
 
     Args:
-        images: one or more picture files, numbered from 1 in this order
+        images: one or more pictures, numbered from 1 in this order; files of pictures, of PDFs and
+            TIFFs, whose pages are all taken, and of videos and animations
         prompt: the question; empty asks for the text in the output format
         max_new_tokens: longest answer, in tokens
         output_format: one of {", ".join(FORMATS)}: plain text, Markdown (tables as tables), one
             JSON object of names and values, or CSV (a table's cells)
+        frames: most frames taken of each video or animation, evenly spread
 
     Returns:
         the text so far, growing until it is complete, and then converted to the format; an answer

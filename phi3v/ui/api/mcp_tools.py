@@ -15,6 +15,7 @@ from gradio_client import Client
 
 from phi3v.documents.download import fetch_file
 from phi3v.documents.images import measure_image
+from phi3v.documents.sources import take_pages
 from phi3v.request import RequestError
 from phi3v.results.formats import FORMATS, OutputFormat
 from phi3v.settings import Settings
@@ -72,7 +73,8 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
     built.__doc__ = f"""{task.hint}
 
     Args:
-        images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...)
+        images: {least} pictures, each an http(s) address or a data URL (data:image/png;base64,...);
+            also PDFs, of which the first pages are taken, and videos, of which frames are
         prompt: the question, in English;{ready} empty asks "{task.default_prompt}"
         max_new_tokens: longest answer, in tokens{formats}
 
@@ -84,6 +86,7 @@ def make_tool(task: Task, endpoint: Callable[..., Any], settings: Settings) -> C
 
 def save_sent(images: Sequence[str], limit_bytes: int, folder: Path) -> list[str]:
     """Write what is at web addresses and in data URLs to files, and return their paths.
+
 
     Raises RequestError for more than MAX_PICTURES, and for one that cannot be fetched or measured.
     """
@@ -99,7 +102,8 @@ def save_sent(images: Sequence[str], limit_bytes: int, folder: Path) -> list[str
         path = folder / str(number) / name
         path.parent.mkdir()
         path.write_bytes(content)
-        measure_image(path, name)
+        if take_pages(path, name).is_picture:
+            measure_image(path, name)
         paths.append(str(path))
     return paths
 

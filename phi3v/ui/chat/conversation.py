@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from phi3v.request import FinishReason, RequestError, Sampling, Turn
@@ -16,6 +18,8 @@ from phi3v.tasks import Task, build_request
 from phi3v.ui import words
 from phi3v.ui.i18n.languages import translate
 from phi3v.ui.markdown import disarm, disarm_question
+
+FRAME_FILE: Final = re.compile(r"frame-(\d+\.\d)s$")
 
 
 @dataclass(frozen=True)
@@ -192,5 +196,18 @@ def escape_html(text: str) -> str:
 
 
 def to_gallery(pictures: Sequence[object]) -> list[tuple[object, str]]:
-    """Return images as a gallery's value, captioned with their numbers."""
-    return [(picture, translate(words.picture_name(i))) for i, picture in enumerate(pictures, 1)]
+    """Return images as a gallery's value, captioned with their numbers, frames with their times."""
+    return [(picture, translate(caption(i, picture))) for i, picture in enumerate(pictures, 1)]
+
+
+def caption(number: int, picture: object) -> str:
+    """Return the caption of an image; a frame's time is in its file's name."""
+    found = FRAME_FILE.match(Path(picture).stem) if isinstance(picture, str) else None
+    if found is None:
+        return words.picture_name(number)
+    return words.picture_at(number, float(found[1]))
+
+
+def name_frame_file(seconds: float | None) -> str:
+    """Return the name, without suffix, of the file of a video's frame, or of a document's page."""
+    return "page" if seconds is None else f"frame-{seconds:.1f}s"

@@ -10,6 +10,7 @@ from phi3v.tasks import COMPARE, Task, presets_of
 from phi3v.ui import words
 from phi3v.ui.chat.conversation import Answer, Chat
 from phi3v.ui.chat.order import Order, lay_out_order
+from phi3v.ui.chat.strip import Strip, lay_out_strip
 from phi3v.ui.chat.transfer import Transfer, lay_out_transfer
 from phi3v.ui.choosing import Choice, lay_out_choice
 from phi3v.ui.compare.layout import CompareView, lay_out_comparison
@@ -89,6 +90,7 @@ class Tab:
     crops: gr.Gallery
     preset: gr.Dropdown
     order: Order
+    strip: Strip
     transfer: Transfer
     comparison: CompareView | None = None
 
@@ -123,6 +125,7 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "", engine: object 
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 pictures, order, address = lay_out_pictures()
+                strip = lay_out_strip()
                 estimate = lay_out_estimate()
                 choice = lay_out_choice(engine, settings)
                 sampling = lay_out_sampling(settings)
@@ -141,7 +144,8 @@ def lay_out_tab(task: Task, settings: Settings, title: str = "", engine: object 
         examples = lay_out_examples(task)
     return Tab(
         chat, answer, pictures, address, chatbot, figures, question, ask, stop, retry, clear,
-        continue_button, examples, sampling, choice, *estimate, preset, order, transfer, comparison,
+        continue_button, examples, sampling, choice, *estimate, preset, order, strip, transfer,
+        comparison,
     )  # fmt: skip
 
 

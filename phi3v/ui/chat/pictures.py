@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from phi3v.documents.download import fetch_image
+from phi3v.documents.download import fetch_file
 from phi3v.documents.images import open_image
 from phi3v.documents.metadata import strip_file
+from phi3v.documents.sources import take_pages
 from phi3v.request import RequestError
 from phi3v.settings import Settings
 from phi3v.tasks import Task
@@ -20,6 +21,7 @@ from phi3v.ui import words
 from phi3v.ui.chat.conversation import to_gallery
 from phi3v.ui.chat.layout import Tab
 from phi3v.ui.chat.order import connect_order, follow_order
+from phi3v.ui.chat.strip import connect_strip, save_taken
 from phi3v.ui.compare.layout import compare_after, connect_comparison
 from phi3v.ui.notices import warn
 from phi3v.ui.wiring import QUIET, Shown, files_of
@@ -39,7 +41,8 @@ def connect_pictures(task: Task, tab: Tab, settings: Settings) -> None:
     )
     if tab.comparison is not None:
         connect_comparison(tab.comparison, tab.pictures)
-    for event in (changed, added, *connect_order(tab.order, tab.pictures, tab.chat)):
+    chosen = connect_strip(tab.strip, tab.pictures)
+    for event in (changed, added, *chosen, *connect_order(tab.order, tab.pictures, tab.chat)):
         follow_pictures_after(event, task, tab)
 
 
@@ -63,10 +66,19 @@ def check_pictures(shown: Shown) -> Any:
     for file, caption in shown or []:
         try:
             # An image with a caption has been checked before.
-            accepted.append(file if caption else sanitize_picture(file))
+            accepted += [file] if caption else take_file(file)
         except RequestError as error:
             warn(error.text)
     return to_gallery(accepted)
+
+
+def take_file(file: str) -> list[object]:
+    """Return a new file's pictures: one, without metadata, or the pages or frames of another file.
+
+    Raises RequestError for a file that cannot be opened.
+    """
+    taken = take_pages(Path(file), Path(file).name)
+    return [sanitize_picture(file)] if taken.is_picture else save_taken(get_upload_folder(), taken)
 
 
 def sanitize_picture(file: str) -> object:
@@ -87,11 +99,16 @@ def sanitize_picture(file: str) -> object:
 
 def add_from_address(limit_bytes: int, shown: Shown, address: str) -> tuple[Any, ...]:
     """Download an image and append it; on failure show a warning and keep the address."""
+    pictures: list[object]
     try:
         if not address.strip():
             raise RequestError(words.NO_ADDRESS)
-        picture = fetch_image(address, limit_bytes=limit_bytes)
+        content, name = fetch_file(address, limit_bytes=limit_bytes)
+        taken = take_pages(content, name)
+        pictures = (
+            [taken.pages[0].open()] if taken.is_picture else save_taken(get_upload_folder(), taken)
+        )
     except RequestError as error:
         warn(error.text)
         return gr.skip(), gr.skip()
-    return to_gallery([*files_of(shown), picture]), ""
+    return to_gallery([*files_of(shown), *pictures]), ""

@@ -40,7 +40,7 @@ from phi3v.ui.wiring import QUIET, UNQUEUED, choose_sampling
 READING_QUEUE = {"concurrency_id": "reading", "concurrency_limit": 4}
 
 # The values of view.shown and of what end_reading returns.
-SHOWN = 10
+SHOWN = 11
 SETTLED = 8 + SHOWN
 # The values of view.sampling; those of view.choice follow.
 SAMPLING = 5

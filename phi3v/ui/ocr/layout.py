@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from phi3v.conversation.confidence import DEFAULT_THRESHOLD
+from phi3v.documents.formats import DOCUMENT_TYPES
 from phi3v.settings import Settings
 from phi3v.tasks import OCR, presets_of
 from phi3v.ui import words
@@ -38,6 +39,7 @@ class ReadingView:
     note: gr.Markdown
     rendered: tuple[gr.Textbox, gr.Markdown, gr.JSON, gr.Dataframe]
     raw: gr.Textbox
+    layer: gr.Textbox
     threshold: gr.Slider
     unsure: gr.Markdown
     marked: gr.HighlightedText
@@ -48,8 +50,8 @@ class ReadingView:
     def shown(self) -> list[gr.components.Component]:
         """The components that depend on the chosen page."""
         return [
-            self.note, *self.rendered, self.raw, self.unsure, self.marked, self.save_page,
-            self.continue_button,
+            self.note, *self.rendered, self.raw, self.layer, self.unsure, self.marked,
+            self.save_page, self.continue_button,
         ]  # fmt: skip
 
     @property
@@ -76,7 +78,7 @@ def lay_out_reading(settings: Settings, engine: object = None) -> ReadingView:
 def lay_out_inputs(settings: Settings, engine: object) -> tuple[Any, ...]:
     """Create files, pages, format, instruction, settings, and the buttons."""
     files = gr.File(
-        label=ocr_words.FILES, file_count="multiple", file_types=["image", ".pdf"], height=180
+        label=ocr_words.FILES, file_count="multiple", file_types=DOCUMENT_TYPES, height=180
     )
     pages = gr.Textbox(label=ocr_words.PAGES, placeholder=ocr_words.PAGES_HINT, max_lines=1)
     formats = [(preset.title, preset.output_format) for preset in presets_of(OCR)]
@@ -127,6 +129,8 @@ def lay_out_outputs() -> tuple[Any, ...]:
             )
         with gr.Tab(ocr_words.RAW):
             raw = gr.Textbox(label=ocr_words.RAW, lines=8, max_lines=24, buttons=["copy"])
+        with gr.Tab(ocr_words.TEXT_LAYER):
+            layer = gr.Textbox(label=ocr_words.TEXT_LAYER, lines=8, max_lines=24, buttons=["copy"])
         with gr.Tab(ocr_words.UNSURE_WORDS):
             threshold = gr.Slider(0, 1, DEFAULT_THRESHOLD, step=0.05, label=ocr_words.THRESHOLD)
             unsure = gr.Markdown(elem_classes="note")
@@ -141,4 +145,5 @@ def lay_out_outputs() -> tuple[Any, ...]:
             gr.DownloadButton(ocr_words.SAVE_PAGE, interactive=False, size="md"),
             gr.DownloadButton(ocr_words.SAVE_ALL, interactive=False, size="md"),
         )
-    return progress, live, figures, chosen, note, rendered, raw, threshold, unsure, marked, *saves
+    texts = rendered, raw, layer, threshold, unsure, marked
+    return progress, live, figures, chosen, note, *texts, *saves

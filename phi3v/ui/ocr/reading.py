@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import gradio as gr
+from PIL import Image
 
 from phi3v.documents.pages import Page, Problem, find_pages
 from phi3v.request import FinishReason, Request, RequestError, Sampling, Token, Turn
@@ -37,7 +38,9 @@ class Result:
     """The result of one page: the model's raw answer, or the problem with the page.
 
     page is None for a file without a readable page. tokens are those of the text, or of a longer
-    one if repetition was cut off; they are empty if the answer was stopped.
+    one if repetition was cut off; they are empty if the answer was stopped. layer is the text that
+    a page of a PDF has of its own, which was not read by the model, and blank says that nothing is
+    seen on one: what the model read there is invented.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Result:
     finish_reason: FinishReason | None = None
     figures: str = ""
     problem: str = ""
+    layer: str = ""
+    blank: str = ""
     options: ReadingOptions = field(default_factory=lambda: ReadingOptions(""))
 
     @property
@@ -126,7 +131,12 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
     """
     before = result
     try:
-        with closing(follow_answer(stream, build_page_request(before))) as updates:
+        page = result.page
+        assert page is not None, "only pages that were found are read"
+        image = page.open()
+        blank = page.explain_blank(image) or ""
+        before = result = replace(result, layer=page.read_text(), blank=blank)
+        with closing(follow_answer(stream, build_page_request(before, image))) as updates:
             for update in updates:
                 result = add_update(before, update)
                 yield result
@@ -136,16 +146,15 @@ def read_page(stream: Stream, result: Result) -> Generator[Result, None, None]:
         yield replace(result, problem=str(error.message))
 
 
-def build_page_request(result: Result) -> Request:
-    """Return the request for a page's text, or for the continuation of the text so far.
+def build_page_request(result: Result, image: Image.Image) -> Request:
+    """Return the request for the text of a page's image, or for continuing the text so far.
 
     An answer that ended as repetition is continued without that check: the user has seen that the
-    page really repeats. Raises RequestError for a page that cannot be opened.
+    page really repeats.
     """
-    assert result.page is not None, "only pages that were found are read"
     options = result.options
     request = build_request(
-        OCR, (), (result.page.open(),), options.question, options.sampling, options.num_crops
+        OCR, (), (image,), options.question, options.sampling, options.num_crops
     )
     if result.text:
         ids = tuple(token.id for token in result.tokens)

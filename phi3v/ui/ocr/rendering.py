@@ -25,6 +25,7 @@ def show_result(
         disarm(note_result(result)),
         *render(formatted),
         formatted.text,
+        result.layer,
         line,
         marked,
         gr.DownloadButton(value=file, interactive=file is not None),
@@ -35,7 +36,7 @@ def show_result(
 def show_nothing() -> tuple[Any, ...]:
     """Return the values of view.shown while no page is chosen."""
     nothing = gr.DownloadButton(value=None, interactive=False)
-    return "", *render(Formatted("", "text")), "", "", None, nothing, disable_button()
+    return "", *render(Formatted("", "text")), "", "", "", None, nothing, disable_button()
 
 
 def render(formatted: Formatted) -> tuple[Any, ...]:

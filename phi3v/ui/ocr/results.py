@@ -48,7 +48,7 @@ def mark_result(result: Result) -> str:
 
 def note_result(result: Result) -> str:
     """Return the note on a result: its problems, why it ended, its statistics."""
-    notes = [translate(result.problem)]
+    notes = [translate(result.problem), translate(result.blank)]
     if result.text or result.finish_reason:
         formatted = result.formatted()
         note = words.END_NOTES.get(result.finish_reason or "", "")
@@ -57,6 +57,8 @@ def note_result(result: Result) -> str:
             title = ocr_words.LOOK_AT if formatted.fits else ocr_words.NOT_IN_FORMAT
             misfit = f"{translate(title)} {misfit}"
         notes += [misfit, translate(note), result.figures]
+    if result.layer:
+        notes.append(translate(ocr_words.has_text(len(result.layer))))
     return "\n\n".join(filter(None, notes))
 
 

@@ -14,6 +14,7 @@ READ = "Read"
 RESULT = "Result"
 RESULTS = "Results"
 RAW = "Raw"
+TEXT_LAYER = "Text in the PDF"
 UNSURE_WORDS = "Unsure words"
 THRESHOLD = "Mark words below this probability"
 BEING_READ = "Being read"
@@ -48,6 +49,11 @@ def all_read(total: int, failed: int) -> Text:
         done=total - failed,
         total=total,
     )
+
+
+def has_text(characters: int) -> Text:
+    """Return that a page of a PDF has text of its own, which need not be read by the model."""
+    return Text("This page has text of its own: {count:,} characters.", count=characters)
 
 
 def partly_read(done: int, total: int) -> Text:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.cases import make_video
 
 from phi3v.documents.images import open_image
+from phi3v.documents.sources import open_sources
 from phi3v.request import RequestError
 from phi3v.ui.api.mcp_tools import save_sent
 
@@ -38,3 +40,10 @@ def test_a_picture_in_a_data_url_becomes_a_file(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused(images: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=message):
         save_sent(images, 10_000, tmp_path)
+
+
+def test_frames_of_a_video_are_taken(tmp_path: Path) -> None:
+    content = make_video(tmp_path / "clip.mp4").read_bytes()
+    url = "data:video/mp4;base64," + base64.b64encode(content).decode()
+    sent = save_sent([url], 1_000_000, tmp_path)
+    assert [image.size for image in open_sources(sent)] == [(64, 48)] * 8
