@@ -143,7 +143,8 @@ def compare_ordered(first: Image.Image, second: Image.Image) -> tuple[Difference
     evened, brightening = even_out(limited, aligned)
     if not is_plain_copy(evened, brightening):
         aligned = align(pixels, limited, own, scaled, same_ratio)
-        evened, brightening = even_out(limited if aligned.matrix is None else pixels, aligned)
+        if aligned.matrix is not None:
+            evened, brightening = even_out(pixels, aligned)
     changes = None
     if aligned.matrix is not None and not brightening and size == first.size:
         changes = find_shifted_changes(first, upright, aligned)

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from phi3v.comparison.alignment import Grey, Mask, Pixels
 
 BINS: Final = 16
+BLOCK: Final = 4  # pixels
 SAMPLES: Final = 60_000
 # A level counts if so many pixels have it; a curve needs some levels, or it is one object's colour.
 LEAST_SHARE: Final = 0.001
@@ -41,8 +41,9 @@ class Tone:
 
 def find_tone(first: Pixels, second: Pixels, inside: Mask) -> Tone | None:
     """Return the curve from the first image's brightness to the second's; None without one."""
-    # blurred, because a curve would explain grain by drawing values to their mean
-    x, y = (ndimage.uniform_filter(pixels, (5, 5, 1))[inside] for pixels in (first, second))
+    # averaged, because a curve would explain grain by drawing values to their mean
+    there = inside[::BLOCK, ::BLOCK][: len(first) // BLOCK, : first.shape[1] // BLOCK]
+    x, y = (average(pixels)[there] for pixels in (first, second))
     step = max(1, len(x) // SAMPLES)
     x, y = x[::step].ravel(), y[::step].ravel()
     levels, values, weights = [], [], []
@@ -73,6 +74,13 @@ def find_tone(first: Pixels, second: Pixels, inside: Mask) -> Tone | None:
         return None
     shift = float((y - x)[moved].mean())
     return Tone(*extend(np.array(levels, np.float32), curve), shift, explained)
+
+
+def average(pixels: Pixels) -> Pixels:
+    """Return the means of blocks of BLOCK x BLOCK pixels."""
+    height, width = len(pixels) // BLOCK, pixels.shape[1] // BLOCK
+    whole = pixels[: height * BLOCK, : width * BLOCK]
+    return whole.reshape(height, BLOCK, width, BLOCK, 3).mean(axis=(1, 3))
 
 
 def extend(levels: Grey, values: Grey) -> tuple[Grey, Grey]:

@@ -158,7 +158,8 @@ def is_table(table: PipeTable, lines: tuple[str, ...]) -> bool:
     is_single = len(table.rows) == 1
     if table.has_rule or table.dashes:
         return True
-    if is_bordered(lines[table.begin - 1]):
+    first = lines[table.begin - 1]
+    if is_bordered(first) and ("\t" not in first or first.rstrip().endswith("|")):
         return not is_single or len(table.rows[0]) > 1
     written = lines[table.begin - 1 : table.end - 1]
     has_others = any("\t" in line for line in written) or all("," in line for line in written)
