@@ -48,15 +48,23 @@ def describe_shortage(message: str, device: torch.device) -> Text:
 def free_unused(device: torch.device) -> None:
     """Return PyTorch's unused memory to the device, on a CPU the C library's."""
     gc.collect()
-    if device.type == "cpu" and sys.platform == "linux":
-        # glibc keeps what was freed: buffers of a model that was built part by part doubled it.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+    else:
+        trim_heap()
+
+
+def trim_heap() -> None:
+    """Return what the C library holds of freed memory, where that is glibc.
+
+    Building a model part by part left as much of it as the model takes.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def reset_peak(device: torch.device) -> None:

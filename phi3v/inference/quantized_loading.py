@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, GenerationConfig
 
-from phi3v.inference.memory import free_unused
+from phi3v.inference.memory import trim_heap
 from phi3v.inference.quantization import is_quantized
 from phi3v.inference.quantized_copy import SCALES, Weights, find_copy
 from phi3v.inference.quantized_linear import build_linear
@@ -26,7 +26,7 @@ def load_quantized(folder: Path, weights: Weights, attention: str) -> Phi3VForCa
     problems: list[str] = []
     for file in sorted(copy.glob("*.safetensors")):
         problems += fill(model, load_file(file), weights)
-        free_unused(torch.device("cpu"))
+        trim_heap()
     model.tie_weights()
     tensors = [*model.named_parameters(), *model.named_buffers()]
     problems += [f"missing: {name}" for name, tensor in tensors if tensor.is_meta]
