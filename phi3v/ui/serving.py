@@ -5,8 +5,8 @@ Imports the page and the engine inside functions, so that --help answers at once
 
 import logging
 import sys
+import threading
 from collections.abc import Sequence
-from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -27,15 +27,19 @@ def serve(arguments: Sequence[str], program: str = "phi3v serve") -> None:
     Exits with a message in one line where the settings cannot be used.
     """
     settings = read_settings(arguments, program)
-    launch(open_page(settings, program), settings)
+    served = threading.Event()
+    page = open_page(settings, program, served=served)
+    address = {"server_name": settings.host, "server_port": settings.port}
+    launch(page, settings, prevent_thread_lock=True, **address)
+    served.set()
+    page.block_thread()
 
 
-def launch(page: "gr.Blocks", settings: Settings, **address: object) -> None:
-    """Launch the page at the settings' host and port, unless `address` overrides them."""
+def launch(page: "gr.Blocks", settings: Settings, **options: object) -> None:
+    """Launch the page at the settings' host and port; `options` are Blocks.launch's."""
     from phi3v.ui.page import launch_options
 
-    address = address or {"server_name": settings.host, "server_port": settings.port}
-    page.launch(**launch_options(settings), **address)
+    page.launch(**launch_options(settings), **options)
 
 
 def open_page(
@@ -43,11 +47,13 @@ def open_page(
     program: str,
     on_gpu: "OnGpu | None" = None,
     in_background: bool = True,
+    served: threading.Event | None = None,
 ) -> "gr.Blocks":
     """Build the page of the model that the settings choose, which loads in the background.
 
-    On a hosted Space, where `on_gpu` lends a GPU for one answer, the model must be loaded before
-    and in_background is False. Exits where the settings cannot be used.
+    Loading begins once `served` is set, or at once: importing torch would slow down the page's own
+    start. On a hosted Space, where `on_gpu` lends a GPU for one answer, the model must be loaded
+    before and in_background is False. Exits where the settings cannot be used.
     """
     from phi3v.ui.page import build_page
 
@@ -59,17 +65,22 @@ def open_page(
             f"{program}: --mcp needs the package mcp, which is not installed: "
             "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
         )
+    engine: StreamingEngine
     try:
-        engine = open_engine(settings) if in_background else load_chosen(settings, eager_answers=1)
+        if in_background:
+            engine = open_engine(settings, served)
+        else:
+            engine = load_chosen(settings, eager_answers=1)
     except RequestError as error:
         sys.exit(f"{program}: {error}")
     return build_page(engine, settings, on_gpu=on_gpu)
 
 
-def open_engine(settings: Settings) -> "StreamingEngine":
+def open_engine(settings: Settings, served: threading.Event | None = None) -> "StreamingEngine":
     """Return an engine of the settings' servers, or one that loads a model in the background.
 
-    Imports nothing slow. Raises RequestError for the name of a checkpoint that is none.
+    Imports nothing slow; loading begins once `served` is set. Raises RequestError for the name of a
+    checkpoint that is none.
     """
     from phi3v.inference.background_loading import LoadingEngine
     from phi3v.inference.checkpoint_files import find_folder
@@ -80,7 +91,13 @@ def open_engine(settings: Settings) -> "StreamingEngine":
         return connect(settings)
     if settings.model != "auto":
         find_folder(settings.model)
-    return LoadingEngine(partial(load_chosen, settings), settings.model)
+
+    def load() -> "Engine":
+        if served is not None:
+            served.wait()
+        return load_chosen(settings)
+
+    return LoadingEngine(load, settings.model)
 
 
 def load_chosen(settings: Settings, eager_answers: int = 0) -> "Engine":
