@@ -7,6 +7,7 @@ import atexit
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -42,8 +43,9 @@ def serve(arguments: Sequence[str], program: str = "phi3v serve") -> None:
     signal.signal(signal.SIGTERM, end)  # from here on: what follows imports for seconds
     folder = claim_folder()
     try:
-        engine = choose_engine(settings, program)
-        launch(build(engine, settings, folder), settings, program, engine)
+        served = threading.Event()
+        engine = choose_engine(settings, program, served=served)
+        launch(build(engine, settings, folder), settings, program, engine, served)
     except KeyboardInterrupt:
         pass
 
@@ -53,11 +55,12 @@ def launch(
     settings: Settings,
     program: str,
     engine: object = None,
+    served: threading.Event | None = None,
     **address: object,
 ) -> None:
     """Serve the page at the settings' host and port, unless `address` overrides them.
 
-    Raises KeyboardInterrupt when the app is interrupted. Exits where the port is taken, and once
+    Sets `served` once it is. Raises KeyboardInterrupt when the app is interrupted. Exits where the port is taken, and once
     an engine that loads in the background has failed to.
     """
     from phi3v.documents.isolation import WORKERS
@@ -74,6 +77,8 @@ def launch(
             "program does, or the address is none of this computer's. Choose another --port or "
             "--host."
         )
+    if served is not None:
+        served.set()
     # Gradio would take a shared page's scripts from another server than this one.
     page.share = False
     try:
@@ -112,13 +117,15 @@ def open_page(settings: Settings, program: str, on_gpu: "OnGpu | None" = None) -
 
 
 def choose_engine(
-    settings: Settings, program: str, in_background: bool = True
+    settings: Settings,
+    program: str,
+    in_background: bool = True,
+    served: threading.Event | None = None,
 ) -> "StreamingEngine":
     """Return the engine of the model that the settings choose, which loads in the background.
 
-    Exits where the settings cannot be used.
+    Loading begins once `served` is set, or at once. Exits where the settings cannot be used.
     """
-
     logging.basicConfig(format="%(message)s")
     # Only this package's messages: others would log, for one, the addresses that users load.
     logging.getLogger("phi3v").setLevel(logging.INFO)
@@ -129,15 +136,18 @@ def choose_engine(
             "`pip install -r requirements-mcp.txt` (or `phi3v[mcp]`), or start without --mcp."
         )
     try:
-        return open_engine(settings) if in_background else load_chosen(settings, eager_answers=1)
+        if not in_background:
+            return load_chosen(settings, eager_answers=1)
+        return open_engine(settings, served)
     except RequestError as error:
         sys.exit(f"{program}: {error}")
 
 
-def open_engine(settings: Settings) -> "StreamingEngine":
+def open_engine(settings: Settings, served: threading.Event | None = None) -> "StreamingEngine":
     """Return an engine of the settings' servers, or one that loads a model in the background.
 
-    Imports nothing slow for one model. Raises RequestError for what cannot be loaded: the name of a
+    Loading begins once `served` is set, or at once: importing torch would slow down the page's own
+    start. Imports nothing slow for one model. Raises RequestError for what cannot be loaded: the name of a
     checkpoint that is none, an adapter without its files.
     """
     from phi3v.inference.adapter_files import check_adapters, name_adapters
@@ -154,7 +164,13 @@ def open_engine(settings: Settings) -> "StreamingEngine":
             find_folder(model)
     if len(settings.models) > 1:
         return offer_models(settings)
-    return LoadingEngine(partial(load_chosen, settings), settings.models[0])
+
+    def load() -> "Engine":
+        if served is not None:
+            served.wait()
+        return load_chosen(settings)
+
+    return LoadingEngine(load, settings.models[0])
 
 
 def offer_models(settings: Settings) -> "ModelChoice":

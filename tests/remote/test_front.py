@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.fake_engine import FakeEngine
 from support.fake_server import FakeServer, echo, run_servers
 from support.golden import ROOT
 from support.remote_engine import ask, connect
@@ -14,6 +16,7 @@ from support.remote_engine import ask, connect
 from phi3v.cli.main import main
 from phi3v.request import Sampling
 from phi3v.settings import Settings
+from phi3v.ui import serving
 from phi3v.ui.answering import follow_answer, make_stream
 from phi3v.ui.chat.estimating import describe_estimates
 from phi3v.ui.chat.transfer import name_checkpoint
@@ -65,6 +68,22 @@ def test_in_front_of_servers_nothing_imports_torch_or_transformers() -> None:
 
 def test_the_page_of_a_local_model_does_not_wait_for_torch_and_transformers() -> None:
     assert run(LOCAL) == ["[]"]
+
+
+def test_a_model_is_loaded_once_the_page_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = threading.Event()
+
+    def load_chosen(settings: Settings) -> FakeEngine:
+        loaded.set()
+        return FakeEngine()
+
+    monkeypatch.setattr(serving, "load_chosen", load_chosen)
+    served = threading.Event()
+    engine = serving.open_engine(Settings(model="embedded"), served)
+    assert not loaded.wait(0.1)
+    assert engine.status.state == "loading"
+    served.set()
+    assert loaded.wait(20)
 
 
 def test_the_note_names_the_servers_and_those_that_do_not_answer() -> None:
