@@ -20,6 +20,8 @@ import openai
 import pytest
 from openai import OpenAI
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from support.fake_engine import FakeEngine, MeasuredEngine
 from support.golden import ROOT
 from support.images import encode
@@ -29,9 +31,10 @@ from support.sites import resolve_site
 from phi3v.inference.background_loading import LoadingEngine
 from phi3v.request import RequestError, Sampling, Turn
 from phi3v.settings import Settings
+from phi3v.ui.answering import make_stream
 from phi3v.ui.api.openai import routes
 from phi3v.ui.api.openai.errors import ApiError
-from phi3v.ui.api.openai.routes import Service, require_engine
+from phi3v.ui.api.openai.routes import Service, make_routes, require_engine
 
 LOGIN = ("me", "secret:1")
 
@@ -460,20 +463,33 @@ class Loading:
         return self.result
 
 
+class NoLimit:
+    """The limit of a queue that is never full."""
+
+    is_full = False
+
+    def enter(self) -> bool:
+        return True
+
+    def leave(self) -> None:
+        pass
+
+
 def test_while_the_model_is_loading_clients_are_told_to_come_back() -> None:
     load = Loading(FakeEngine())
-    with serve(LoadingEngine(load, "fake")) as url:
-        client = connect(url)
-        assert [model.id for model in client.models.list()] == ["fake"]
-        with pytest.raises(openai.InternalServerError, match="still being loaded") as raised:
-            ask(client, "say one")
-        assert raised.value.status_code == 503
-        assert raised.value.response.headers["retry-after"] == "5"
-        assert httpx.get(f"{url}health").status_code == 503
-        load.gate.set()
-        while httpx.get(f"{url}health").status_code == 503:
-            time.sleep(0.02)
-        assert read(client, "say one") == "one"
+    engine = LoadingEngine(load, "fake")
+    service = Service(engine, make_stream(engine, None), Settings(), NoLimit())
+    client = TestClient(Starlette(routes=make_routes(service)))
+    body = {"model": "fake", "messages": [{"role": "user", "content": "say one"}]}
+    assert client.get("/v1/models").json()["data"][0]["id"] == "fake"
+    early = client.post("/v1/chat/completions", json=body)
+    assert (early.status_code, early.headers["retry-after"]) == (503, "5")
+    assert "still being loaded" in early.json()["error"]["message"]
+    assert client.get("/health").status_code == 503
+    load.gate.set()
+    while client.get("/health").status_code == 503:
+        time.sleep(0.02)
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
 
 
 def test_a_model_that_could_not_be_loaded_is_told() -> None:
