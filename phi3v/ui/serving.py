@@ -60,8 +60,8 @@ def launch(
 ) -> None:
     """Serve the page at the settings' host and port, unless `address` overrides them.
 
-    Sets `served` once it is. Raises KeyboardInterrupt when the app is interrupted. Exits where the port is taken, and once
-    an engine that loads in the background has failed to.
+    Sets `served` once it is. Raises KeyboardInterrupt when the app is interrupted. Exits where the
+    port is taken, and once an engine that loads in the background has failed to.
     """
     from phi3v.documents.isolation import WORKERS
     from phi3v.ui.page import launch_options
@@ -147,8 +147,8 @@ def open_engine(settings: Settings, served: threading.Event | None = None) -> "S
     """Return an engine of the settings' servers, or one that loads a model in the background.
 
     Loading begins once `served` is set, or at once: importing torch would slow down the page's own
-    start. Imports nothing slow for one model. Raises RequestError for what cannot be loaded: the name of a
-    checkpoint that is none, an adapter without its files.
+    start. Imports nothing slow for one model. Raises RequestError for what cannot be loaded: the
+    name of a checkpoint that is none, an adapter without its files.
     """
     from phi3v.inference.adapter_files import check_adapters, name_adapters
     from phi3v.inference.background_loading import LoadingEngine
