@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from phi3v.conversation.engine_protocol import StreamingEngine
+from phi3v.inference.model_choice import ModelChoice
 from phi3v.request import Chunk, RequestError
 from phi3v.settings import Settings
 from phi3v.ui import words
@@ -173,6 +174,8 @@ def write(
 
     with TemporaryDirectory(prefix="phi3v-") as folder:
         request = build_request(body, service.settings, Path(folder), check_wanted)
+        if isinstance(service.engine, ModelChoice):
+            request = replace(request, model=body.model)
         with closing(service.stream(request)) as chunks:
             yield from chunks
 
@@ -223,13 +226,19 @@ def queue_is_full(service: Service) -> ApiError:
     )
 
 
+def name_models(service: Service) -> list[str]:
+    """Return the models that can be asked for."""
+    engine = service.engine
+    return [*engine.offers] if isinstance(engine, ModelChoice) else [hide_folder(engine.name)]
+
+
 def require_model(service: Service, name: str) -> None:
-    """Raise ApiError unless the model is the one that is served."""
-    served = hide_folder(service.engine.name)
-    if name != served:
-        raise ApiError(
-            404, f"There is no model {name!r} here, only {served!r}.", "model", "model_not_found"
-        )
+    """Raise ApiError unless the model is among those that are served."""
+    served = name_models(service)
+    if name not in served:
+        only = ", ".join(map(repr, served))
+        message = f"There is no model {name!r} here, only {only}."
+        raise ApiError(404, message, "model", "model_not_found")
 
 
 def require_engine(service: Service) -> None:
@@ -246,21 +255,23 @@ def require_engine(service: Service) -> None:
 
 
 async def list_models(service: Service, request: Request) -> Response:
-    """Return the list of the one model that is served."""
-    return JSONResponse({"object": "list", "data": [describe_model(service)]})
+    """Return the list of the models that are served."""
+    return JSONResponse(
+        {"object": "list", "data": [describe_model(service, name) for name in name_models(service)]}
+    )
 
 
 async def show_model(service: Service, request: Request) -> Response:
     """Return the model with this name, if it is served."""
     require_model(service, request.path_params["model"])
-    return JSONResponse(describe_model(service))
+    return JSONResponse(describe_model(service, request.path_params["model"]))
 
 
-def describe_model(service: Service) -> dict[str, Any]:
+def describe_model(service: Service, name: str) -> dict[str, Any]:
     """Return the served model; max_model_len, vLLM's name, is known once it is loaded."""
     sized = service.engine.sized
     described = {
-        "id": hide_folder(service.engine.name),
+        "id": name,
         "object": "model",
         "created": service.started,
         "owned_by": "phi3v",

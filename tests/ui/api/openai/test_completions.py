@@ -29,6 +29,7 @@ from support.serving import find_free_port, serve
 from support.sites import resolve_site
 
 from phi3v.inference.background_loading import LoadingEngine
+from phi3v.inference.model_choice import ModelChoice, Offer
 from phi3v.request import RequestError, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.ui.answering import make_stream
@@ -490,6 +491,25 @@ def test_while_the_model_is_loading_clients_are_told_to_come_back() -> None:
     while client.get("/health").status_code == 503:
         time.sleep(0.02)
     assert client.post("/v1/chat/completions", json=body).status_code == 200
+
+
+class ClosingEngine(FakeEngine):
+    """A FakeEngine that can be replaced by another."""
+
+    def close(self) -> None:
+        pass
+
+
+def test_of_several_models_a_request_chooses_one_by_its_name() -> None:
+    engine = ModelChoice({name: Offer(name, ClosingEngine) for name in ("first", "second")})
+    service = Service(engine, make_stream(engine, None), Settings(), NoLimit())
+    client = TestClient(Starlette(routes=make_routes(service)))
+    while client.get("/health").status_code == 503:
+        time.sleep(0.02)
+    assert [one["id"] for one in client.get("/v1/models").json()["data"]] == ["first", "second"]
+    body = {"model": "second", "messages": [{"role": "user", "content": "say one"}]}
+    assert client.post("/v1/chat/completions", json=body).json()["model"] == "second"
+    assert engine.model == "second"
 
 
 def test_a_model_that_could_not_be_loaded_is_told() -> None:
