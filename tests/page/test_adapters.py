@@ -101,9 +101,10 @@ def test_each_conversation_chooses_an_adapter_or_none(page: Page, red: Path) -> 
         text = answer(page, "What is it?")
         assert found.setdefault(name, text) == text
         named = figures(page).filter(has_text=said(page, words.answered_by("", name)[0]))
-        expect(named).to_have_count(name != words.NO_ADAPTER)
+        expect(named).to_have_count(int(name != words.NO_ADAPTER))
         clear(page)
-    assert len(set(found.values())) == 3
+    own = found.pop(words.NO_ADAPTER)
+    assert own not in found.values()
 
 
 def test_the_other_model_is_loaded_when_it_is_asked_and_its_memory_told_before(
@@ -116,7 +117,6 @@ def test_the_other_model_is_loaded_when_it_is_asked_and_its_memory_told_before(
     answer(page, "And now?")
     assert engine.model == "large"
     expect(figures(page)).to_contain_text("model large")
-    expect(page.locator(".who")).to_contain_text("large")
 
 
 def test_a_saved_conversation_brings_its_model_and_adapter_back(
