@@ -30,6 +30,7 @@ from phi3v.ui.chat.pictures import follow_pictures_after
 from phi3v.ui.chat.presets import connect_presets
 from phi3v.ui.chat.transfer import connect_transfer, name_checkpoint
 from phi3v.ui.choosing import show_choice
+from phi3v.ui.event_errors import log_without_values
 from phi3v.ui.full_disk import FullDisk, tell_full_disk
 from phi3v.ui.i18n.languages import find_languages, translate
 from phi3v.ui.i18n.localizing import CSS as DIRECTIONS
@@ -77,6 +78,7 @@ def build_page(
         add_endpoints(engine, stream, settings)
     guard_addresses(page, settings.upload_limit_bytes)
     tell_full_disk(page)
+    log_without_values(page)
     # Of the requests that the engine holds some are being answered; the others count as waiting.
     waiting = most_held(settings) - most_running(settings)
     page.queue(
