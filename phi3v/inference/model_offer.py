@@ -7,8 +7,8 @@ from phi3v.translatable import Text
 OFFERED = "microsoft/Phi-3.5-vision-instruct"
 # Free memory for 4 bits: 3.2 GB of weights, 1.5 GB for an answer, and what converting them takes.
 OFFER_BYTES = 8_000_000_000
-# Of 32 layers on two cores with AVX512-BF16, 2026-11: a prompt of 328 tokens, a picture at one crop,
-# took 22 s. A picture at 4 crops has 772, which takes 52 s in proportion; that was not measured.
+# Of 32 layers on two cores with AVX512-BF16, 2026-11: a prompt of 328 tokens, a picture at one
+# crop, took 22 s. One at 4 crops has 772: 52 s in proportion, which was not measured.
 FIRST_TOKEN_SECONDS = 50
 TOKENS_PER_SECOND = 5
 
