@@ -20,9 +20,6 @@ BLOCK_SIZE = 64
 BITS = {"8bit": 8, "4bit": 4}
 # MatMulNBits multiplies in int8, with the inputs rounded by blocks: the fastest on every processor.
 INT8_ACCURACY = 4
-# A smaller matrix is multiplied before a second thread has started; on busy cores waiting for that
-# thread takes longer than the product.
-SMALL_WEIGHTS = 2**21
 # Rows converted at once: bitsandbytes compares each weight with all 16 values in float32.
 ROWS_AT_ONCE = 256
 
@@ -173,8 +170,7 @@ def build_session(weight: torch.Tensor, scales: torch.Tensor, in_features: int) 
     versions = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
     model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=9)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.use_per_session_threads = height * in_features < SMALL_WEIGHTS
+    options.use_per_session_threads = False
     options.enable_cpu_mem_arena = False  # or each of 128 sessions would keep its largest output
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
