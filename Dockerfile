@@ -34,9 +34,9 @@ RUN grep '^torch' requirements.txt > torch.txt \
 RUN pip install -r requirements.txt -r requirements-mcp.txt
 
 FROM base AS cuda-packages
-COPY requirements.txt requirements-mcp.txt requirements-cuda.txt ./
+COPY requirements.txt requirements-mcp.txt requirements-quantize.txt ./
 RUN grep '^torch' requirements.txt > torch.txt && pip install -r torch.txt
-RUN pip install -r requirements.txt -r requirements-mcp.txt -r requirements-cuda.txt
+RUN pip install -r requirements.txt -r requirements-mcp.txt -r requirements-quantize.txt
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 

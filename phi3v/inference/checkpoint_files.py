@@ -104,7 +104,7 @@ def find_in_cache(hub_id: str, patterns: list[str] = FILES) -> Path:
     with suppress(LocalEntryNotFoundError):
         folder = Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=True))
         # A page in front of servers has cached the JSON files alone.
-        if patterns != FILES or any(folder.glob("*.safetensors")):
+        if any(folder.glob("*.safetensors" if patterns == FILES else "config.json")):
             return folder
     if patterns == PROCESSOR_FILES:
         raise RequestError(

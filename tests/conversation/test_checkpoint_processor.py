@@ -65,7 +65,7 @@ def test_a_prompt_has_the_ids_of_the_model_s_own_processor(
         expected = build_prompt(request, whole, 131072)
         found = build_prompt(request, light, 131072)
         assert (found.text, found.num_crops) == (expected.text, expected.num_crops)
-        grids = [crop_grid(*image.size, found.num_crops) for image in found.images]
+        grids = [crop_grid(*size, found.num_crops) for size in found.sizes]
         ids = light.tokenize(found.text, grids)
         assert ids == whole.tokenize(expected.text, grids)
         assert len(ids) == found.prompt_tokens == expected.prompt_tokens

@@ -12,10 +12,12 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from phi3v import Engine, Request, RequestError, Sampling, Turn
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.models import build_processor, build_random_model
+from support.models import build_processor, build_random_model  # noqa: E402
+
+from phi3v import Engine, Request, RequestError, Sampling, Turn  # noqa: E402
 
 SIDE = 8000
 

@@ -187,8 +187,9 @@ def test_images_of_the_next_in_the_queue_are_prepared_ahead(engine, gates):
     wait_for(running, "prefill")
     prepared = []
     prepare = engine.vision_cache.prepare
-    engine.vision_cache.prepare = lambda image, num_crops: (
-        prepared.append((threading.current_thread(), image.width)) or prepare(image, num_crops)
+    engine.vision_cache.prepare = lambda image, *args, **kwargs: (
+        prepared.append((threading.current_thread(), image.width))
+        or prepare(image, *args, **kwargs)
     )
     streams = [engine.stream(ask(picture)) for picture in PICTURES]
     for stream in streams:
@@ -240,8 +241,8 @@ def test_a_stop_in_the_queue_frees_the_images_at_once(engine, gates):
     prepared = []
     prepare = engine.vision_cache.prepare
 
-    def record(image, num_crops):
-        picture = prepare(image, num_crops)
+    def record(*args, **kwargs):
+        picture = prepare(*args, **kwargs)
         prepared.append(weakref.ref(picture))
         return picture
 

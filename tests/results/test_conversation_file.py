@@ -218,7 +218,7 @@ def test_nothing_is_unpacked_beyond_a_limit(tmp_path: Path, monkeypatch, entries
 
 def test_all_entries_together_are_bounded(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(zip_limits, "MAX_UNPACKED_BYTES", 1000)
-    path = write_zip(tmp_path / "talk.zip", {"conversation.json": name_images(), "x": bytes(900)})
+    path = write_zip(tmp_path / "talk.zip", {"conversation.json": name_images(), "x": bytes(1000)})
     with pytest.raises(RequestError, match="is no saved conversation"):
         load_conversation(path)
 

@@ -56,7 +56,10 @@ def test_a_space_takes_a_pytorch_that_zerogpu_offers() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [f"requirements{kind}.txt" for kind in ("", "-dev", "-cuda", "-flash-attn", "-mcp")],
+    [
+        f"requirements{kind}.txt"
+        for kind in ("", "-adapters", "-dev", "-flash-attn", "-mcp", "-quantize")
+    ],
 )
 def test_every_requirement_has_an_upper_bound(name: str) -> None:
     assert [line for line in read_requirements(name) if "<" not in line] == []

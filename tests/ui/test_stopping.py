@@ -130,7 +130,7 @@ def test_the_late_step_of_a_cleared_reading_does_not_bring_it_back(
     assert discard_reading(begun)[1] == Reading()
     ended = end_reading(str(tmp_path), late, 0, 0.5)
     assert ended[:2] == clear_reading()[1:3]
-    assert len(ended) == 18
+    assert len(ended) == 19
 
 
 def test_the_late_end_of_a_reading_leaves_the_next_one_alone(tmp_path: Any) -> None:

@@ -17,15 +17,18 @@ from phi3v.translatable import Text
 from phi3v.ui.access.hosts import Hosts
 from phi3v.ui.access.logins import Credentials, FailedLogins, network_of
 from phi3v.ui.api.mcp_tools import authorize_tools
+from phi3v.ui.api.openai.errors import ApiError, describe_error
 from phi3v.ui.i18n.languages import Language, language_of, translate
 from phi3v.ui.i18n.localizing import RewritingSend
 
-# What the login page needs: itself (Gradio serves it in place of the page), its scripts and looks.
+# What the login page needs: itself (Gradio serves it in place of the page), its scripts and looks;
+# and what tells a container that the app answers.
 OPEN_PATHS: Final = (
     "/",
     "/login",
     "/logout",
     "/favicon.ico",
+    "/health",
     "/robots.txt",
     "/manifest.json",
     "/theme.css",
@@ -218,9 +221,15 @@ def has_session(scope: Scope) -> bool:
 def refuse(
     scope: Scope, status: int, message: Text, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """Return the response that says in the user's language why a request is refused."""
+    """Return the response that says in the user's language why a request is refused.
+
+    Clients of /v1 get it in OpenAI's form.
+    """
     language = language_of(Request(scope)) if scope["type"] == "http" else None
-    return JSONResponse({"detail": translate(message, language)}, status, headers)
+    text = translate(message, language)
+    if scope["path"].startswith("/v1/"):
+        return JSONResponse(describe_error(ApiError(status, text)), status, headers)
+    return JSONResponse({"detail": text}, status, headers)
 
 
 def refuse_login(scope: Scope) -> JSONResponse:

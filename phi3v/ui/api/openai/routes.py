@@ -28,7 +28,6 @@ from phi3v.request import Chunk, RequestError
 from phi3v.settings import Settings
 from phi3v.ui import words
 from phi3v.ui.answering import Stream
-from phi3v.ui.api.openai.authorization import is_authorized
 from phi3v.ui.api.openai.bodies import ChatBody, read_body
 from phi3v.ui.api.openai.conversations import build_request
 from phi3v.ui.api.openai.errors import ApiError, describe_error, respond_with
@@ -83,18 +82,12 @@ def make_routes(service: Service) -> list[BaseRoute]:
 
 
 def guard(endpoint: Endpoint, service: Service) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that requires the login, and whose errors are sent in the API's form."""
+    """Return an endpoint whose errors are sent in the API's form."""
 
     async def answer(request: Request) -> Response:
         # as in an event of the page: for the client's language, and its quota on a hosted Space
         LocalContext.request.set(gr.Request(request))
         try:
-            if not is_authorized(request.headers.get("authorization"), service.settings.auth):
-                raise ApiError(
-                    401,
-                    "This app needs a login: send user:password as the API key.",
-                    code="invalid_api_key",
-                )
             return await endpoint(service, request)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it

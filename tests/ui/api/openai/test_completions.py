@@ -428,7 +428,7 @@ def test_a_wrong_key_is_refused(url: str, key: str) -> None:
         lambda: client.embeddings.create(model="fake", input="a"),
     ]
     for call in calls:
-        with pytest.raises(openai.AuthenticationError, match="needs a login"):
+        with pytest.raises(openai.AuthenticationError, match="Log in first"):
             call()
 
 
