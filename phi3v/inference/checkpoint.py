@@ -219,13 +219,16 @@ def count_weights(
 
 
 def find_weight_bytes(name: str, device: str, dtype: str, quantize: str) -> int | None:
-    """Return the bytes that a checkpoint's weights will take; None if it is not on this disk."""
+    """Return the bytes that a checkpoint's weights will take; None for what is not on this disk.
+
+    None for damaged files too: loading them says what is wrong.
+    """
+    chosen = choose_device(device)
     try:
         folder = find_folder(name) or find_in_cache(name)
-    except RequestError:
+        return count_weights(folder, choose_dtype(chosen, dtype)[0], quantize, chosen)[0]
+    except (RequestError, SafetensorError, OSError):
         return None
-    chosen = choose_device(device)
-    return count_weights(folder, choose_dtype(chosen, dtype)[0], quantize, chosen)[0]
 
 
 def check_memory(

@@ -40,13 +40,15 @@ def test_nothing_else_is_warned_of(settings: Settings, caplog: pytest.LogCapture
 ROOT = Path(__file__).parents[2]
 
 
-def start(temporary: Path, *arguments: str) -> tuple[subprocess.Popen, str]:
+def start(
+    temporary: Path, *arguments: str, model: str = "embedded"
+) -> tuple[subprocess.Popen, str]:
     """Start app.py with a folder for its temporary files; return the process and its URL."""
     port = find_free_port()
     environment = {name: value for name, value in os.environ.items() if name[:6] != "PHI3V_"}
     environment |= {"GRADIO_TEMP_DIR": str(temporary), "TMPDIR": str(temporary)}
     process = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port), "--model", "embedded", *arguments],
+        [sys.executable, "app.py", "--port", str(port), "--model", model, *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -93,7 +95,7 @@ def test_an_app_whose_weights_are_cut_ends_with_one_sentence(tmp_path: Path) -> 
     folder = tmp_path / "cut"
     shutil.copytree(EMBEDDED_FOLDER, folder)
     os.truncate(folder / "model.safetensors", 1_000_000)
-    process, _ = start(tmp_path / "temporary", "--model", str(folder))
+    process, _ = start(tmp_path / "temporary", model=str(folder))
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "cut cannot be loaded: its files are damaged" in output

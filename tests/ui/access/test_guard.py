@@ -120,7 +120,7 @@ def test_a_page_of_another_site_is_refused(open_url: str, method: str, path: str
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
         refused = httpx.request(method, f"{open_url}{path}", headers={"origin": origin})
         assert refused.status_code == 403
-        assert "another web site" in refused.json()["detail"]
+        assert "another web site" in refused.text
 
 
 def test_the_apps_own_page_uploads(open_url: str) -> None:

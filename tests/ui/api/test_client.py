@@ -59,7 +59,7 @@ def test_the_endpoints_are_named_and_typed(client: Client) -> None:
         endpoint = endpoints[name]
         names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
         more = ["output_format"] if name == "/ocr" else []
-        assert names == ["images", "prompt", "max_new_tokens", *more]
+        assert names == ["images", "prompt", "max_new_tokens", *more, "frames"]
         images, prompt, tokens = endpoint["parameters"][:3]
         assert images["python_type"]["type"] == "list[filepath]"
         assert not images["parameter_has_default"]
@@ -70,7 +70,7 @@ def test_the_endpoints_are_named_and_typed(client: Client) -> None:
 
 def test_ocr_s_output_format_is_a_choice_that_may_be_left_out(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    output_format = endpoints["/ocr"]["parameters"][-1]
+    output_format = endpoints["/ocr"]["parameters"][-2]
     assert "'text', 'markdown', 'json', 'csv'" in output_format["python_type"]["type"]
     assert output_format["parameter_default"] == "text"
 

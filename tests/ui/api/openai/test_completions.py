@@ -418,18 +418,16 @@ def test_the_login_may_be_basic(url: str) -> None:
     assert httpx.get(f"{url}v1/models", auth=LOGIN).json()["data"][0]["id"] == "fake"
 
 
-@pytest.mark.parametrize("key", ["any", "me:secret", "me:secret:2"])
-def test_a_wrong_key_is_refused(url: str, key: str) -> None:
-    client = connect(url, key)
-    calls: list[Callable[[], object]] = [
-        client.models.list,
-        lambda: client.models.retrieve("fake"),
-        lambda: read(client, "say one"),
-        lambda: client.embeddings.create(model="fake", input="a"),
+def test_a_wrong_key_is_refused(url: str) -> None:
+    calls: list[tuple[str, Callable[[openai.OpenAI], object]]] = [
+        ("any", lambda client: client.models.list()),
+        ("me:secret", lambda client: client.models.retrieve("fake")),
+        ("me:secret:2", lambda client: read(client, "say one")),
+        ("any", lambda client: client.embeddings.create(model="fake", input="a")),
     ]
-    for call in calls:
+    for key, call in calls:
         with pytest.raises(openai.AuthenticationError, match="Log in first"):
-            call()
+            call(connect(url, key))
 
 
 def test_only_health_is_told_without_a_login(url: str) -> None:
