@@ -11,12 +11,9 @@ import traceback
 from collections.abc import Generator, Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from weakref import WeakSet
 
-import numpy as np
 import torch
 from PIL import Image
-from transformers import StoppingCriteriaList
 
 from phi3v.conversation.checkpoint_processor import find_stop_ids
 from phi3v.conversation.engine_protocol import (
@@ -25,29 +22,19 @@ from phi3v.conversation.engine_protocol import (
     EngineStatus,
     GenerationError,
 )
-from phi3v.conversation.prompt import build_prompt
 from phi3v.conversation.request_queue import RequestQueue
 from phi3v.conversation.throughput import Throughput
 from phi3v.inference.adapters import Adapters
-from phi3v.inference.cancellation import Cancelled, cancel_between_layers
+from phi3v.inference.cancellation import Cancelled
 from phi3v.inference.checkpoint_files import EMBEDDED, find_revision_of
-from phi3v.inference.generation import configure_generation, decodes_on_one_thread
+from phi3v.inference.generation import decodes_on_one_thread, generate
 from phi3v.inference.hardware import free_memory
-from phi3v.inference.image_preparation import PreparedImage, RequestImages
-from phi3v.inference.logits_check import check_first_logits
-from phi3v.inference.memory import (
-    describe_shortage,
-    free_unused,
-    is_shortage,
-    read_peak,
-    reset_peak,
-)
+from phi3v.inference.memory import describe_shortage, free_unused, is_shortage
 from phi3v.inference.prefix_cache import PrefixCache
-from phi3v.inference.streaming import ANSWERING, Answer, AnswerStreamer, Progress
-from phi3v.inference.token_probabilities import TokenProbabilities
-from phi3v.inference.vision_cache import VisionCache, as_encoder_outputs
+from phi3v.inference.request_opening import RequestOpener
+from phi3v.inference.streaming import ANSWERING, Answer, Progress
+from phi3v.inference.vision_cache import VisionCache
 from phi3v.model import Phi3VForCausalLM, Phi3VProcessor
-from phi3v.model.crops import crop_grid
 from phi3v.model.cuda_graphs import CapturedSteps
 from phi3v.model.decoding import count_cache_bytes
 from phi3v.request import Chunk, Request, RequestError, Sampling, Turn
@@ -57,9 +44,6 @@ logger = logging.getLogger(__name__)
 # Queued requests whose images are opened and cut into crops while another answer is decoded; those
 # behind them hold no pixels. An image takes 23 MB at 16 crops, and 3 bytes a pixel itself.
 PREPARED_AHEAD = 2
-# Pixels of opened images that all waiting requests hold together, 144 MB: what exceeds them is
-# opened again when it is prepared.
-MAX_HELD_PIXELS = 48_000_000
 
 # Default size of an engine's caches, in bytes.
 DEFAULT_REUSE_BYTES = 500_000_000
@@ -113,9 +97,7 @@ class Engine:
         self._queue: RequestQueue[Answer | None] = RequestQueue()
         self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()
-        # Requests that arrive together open their images in turns, or those would fill the memory.
-        self._opening = threading.Lock()
-        self._waiting: WeakSet[RequestImages] = WeakSet()
+        self._opener = RequestOpener(processor, self.vision_cache, self.adapters)
 
     @property
     def device(self) -> torch.device:
@@ -166,7 +148,8 @@ class Engine:
         iterator ends it without. Raises RequestError before any queueing where the request cannot
         be answered and later where memory runs out, GenerationError where generation fails.
         """
-        answer = self._open(request, stop or threading.Event())
+        stop, stop_ids = stop or threading.Event(), self.stop_token_ids()
+        answer = self._opener.open(request, stop, self.context_length, stop_ids)
         self._enqueue(answer)
         try:
             yield from self._read(answer)
@@ -198,36 +181,6 @@ class Engine:
         if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-
-    def _open(self, request: Request, stop: threading.Event) -> Answer:
-        requested_at = time.perf_counter()
-        adapter = self.adapters.check(request.adapter)
-        prompt = build_prompt(request, self.processor, self.context_length)
-        sources = [image for turn in request.turns for image in turn.images]
-        prepare = partial(self.vision_cache.prepare, num_crops=prompt.num_crops, adapter=adapter)
-        images = RequestImages(sources, prompt.sizes, prepare)
-        held = sum(waiting.held_pixels for waiting in self._waiting)
-        images.open(MAX_HELD_PIXELS - held, self._opening)
-        self._waiting.add(images)
-        grids = [crop_grid(*size, prompt.num_crops) for size in prompt.sizes]
-        ids = [*self.processor.tokenize(prompt.text, grids), *prompt.answer_ids]
-        tokenizer, stop_ids = self.processor.tokenizer, request.stop_token_ids
-        ending = sorted({*self.stop_token_ids(), *stop_ids})
-        config = configure_generation(request.sampling, ending, tokenizer)
-        probabilities = TokenProbabilities() if request.wants_probabilities else None
-        return Answer(
-            prompt,
-            torch.tensor([ids]),
-            images,
-            config,
-            request.sampling.seed,
-            AnswerStreamer(tokenizer, prompt.answer_ids, stop_ids, probabilities),
-            stop,
-            requested_at,
-            request.ends_loops,
-            probabilities,
-            adapter,
-        )
 
     def _enqueue(self, answer: Answer) -> None:
         """Queue an answer for the generating thread, which is started if there is none.
@@ -288,51 +241,15 @@ class Engine:
     def _generate(self, answer: Answer) -> None:
         answer.started_at = time.perf_counter()
         torch.set_num_threads(self.threads)  # for images and prompt; see _count_token
-        images = self._take_images(answer)
-        self._choose_adapter(answer.adapter)
-        if answer.config.do_sample:
-            torch.manual_seed(answer.seed) if answer.seed is not None else torch.seed()
-        if self.model.device.index is not None and self.model.device.type == "cuda":
-            torch.cuda.set_device(self.model.device)  # streams and captures use the current device
-        reset_peak(self.model.device)
-        with (
-            torch.inference_mode(),
-            cancel_between_layers(self.model, answer.raise_if_cancelled),
-            check_first_logits(self.model, Path(self.name).name),
-        ):
-            features = self.vision_cache.encode(images, partial(answer.begin, "encoding"))
-            number = self.adapters.number(answer.adapter)
-            key = self.prefix_cache.make_key(answer.input_ids, images, number)
-            del images  # their crops are not needed during decoding
-            answer.begin("prefill")
-            cache = self.prefix_cache.find(key)
-            answer.reused_tokens = cache.get_seq_length()
-            input_ids = answer.input_ids.to(self.model.device)
-            sequence = self.model.generate(
-                input_ids,
-                attention_mask=torch.ones_like(input_ids),
-                mm_encoder_outputs=as_encoder_outputs(features),
-                past_key_values=cache,
-                generation_config=answer.config,
-                streamer=answer.streamer,
-                **answer.logits_processors(),
-                stopping_criteria=StoppingCriteriaList([self._count_token, answer]),
-            )
-            new_ids = sequence[0, len(key) :].cpu().numpy()
-            self.prefix_cache.store(np.concatenate([key, new_ids]), cache)
-        answer.peak_memory = read_peak(self.model.device)
-
-    def _choose_adapter(self, name: str) -> None:
-        self.adapters.choose(name)
-        if self.prefix_cache.captured_steps is not None:
-            self.prefix_cache.captured_steps.adapter = name
-
-    def _take_images(self, answer: Answer) -> tuple[PreparedImage, ...]:
-        """Return the answer's prepared images, preparing those that no other thread has."""
-        answer.raise_if_cancelled()
-        while answer.images.prepare_next(partial(answer.begin, "preparing")):
-            pass
-        return answer.images.take()
+        generate(
+            answer,
+            self.model,
+            self.vision_cache,
+            self.prefix_cache,
+            self.adapters,
+            Path(self.name).name,
+            self._count_token,
+        )
 
     def _prepare_ahead(self, answer: Answer) -> bool:
         """Prepare one image of a request that is next in the queue; return whether one was left."""

@@ -1,4 +1,4 @@
-"""The page's texts in English; see also phi3v.ui.ocr.words, phi3v.ui.compare.words, phi3v.tasks.
+"""The page's texts in English; see also the words of phi3v.ui.api, .ocr and .compare, phi3v.tasks.
 
 Labels are translated when the page is served, messages of events when they are shown: see
 phi3v.ui.i18n.localizing and phi3v.ui.i18n.languages.
@@ -162,33 +162,8 @@ def answered_by(model: str, adapter: str) -> list[Text]:
     return [*named, Text("adapter {name}", name=adapter)] if adapter else named
 
 
-# Messages for API clients.
-TURNS = "turns"
-NO_TURNS = "There are no turns: send at least one, with the role user."
-NO_ESTIMATE = "The model is still loading, and its sizes are not known: try again soon."
-
-
-def bad_turns(place: str, problem: str) -> Text:
-    """Return the message for an API conversation that is invalid at `place`."""
-    return Text(
-        "The conversation cannot be read at {place}: {problem}. Send a list of turns, each with "
-        "role (user, assistant or system), text, and images (numbers of pictures).",
-        place=place,
-        problem=problem,
-    )
-
-
-def bad_numbers(named: list[int], count: int) -> Text:
-    """Return the message for turns whose numbers do not match the `count` pictures sent."""
-    return Text(
-        "The turns name the pictures {named}, and {count} came with the call: name each once, "
-        "in order, counted from 1.",
-        named=named,
-        count=count,
-    )
-
-
 # Before a question is sent.
+NO_ESTIMATE = "The model is still loading, and its sizes are not known: try again soon."
 PRESETS = "Ready questions"
 SHOW_CROPS = "Show the crops"
 CROPS = "Crops"
@@ -240,32 +215,6 @@ def does_not_fit(problem: str) -> Text:
     return Text("**This will not fit.** {problem}", problem=problem)
 
 
-def too_many(count: int, limit: int) -> Text:
-    """Return the message for more pictures than a tool takes."""
-    return Text(
-        "{count} pictures were sent, the limit is {limit}: send fewer at once.",
-        count=count,
-        limit=limit,
-    )
-
-
-def too_large(name: str, size: int, limit: int) -> Text:
-    """Return the message for a picture in a data URL over the limit; sizes are in bytes."""
-    return Text(
-        "{name} has {size:.1f} MB, the limit is {limit:.0f}: send a smaller one, or as JPEG.",
-        name=name,
-        size=size / 2**20,
-        limit=limit / 2**20,
-    )
-
-
-def bad_data_url(name: str) -> Text:
-    """Return the message for a data URL that cannot be decoded."""
-    return Text(
-        "{name} is no data URL of a picture: send data:image/png;base64, and its bytes.", name=name
-    )
-
-
 MOVE_EARLIER = "◀ Move {name}"
 MOVE_LATER = "Move {name} ▶"
 SELECTED_PICTURE = "picture"
@@ -280,7 +229,6 @@ PICTURE_REMOVED = (
 )
 
 NOT_EDITABLE = "This message cannot be edited: edit one of your questions above."
-
 
 TRANSFER = "Save or load this conversation"
 SAVE = "Save"

@@ -3,7 +3,7 @@
 import base64
 
 from phi3v.request import RequestError
-from phi3v.ui import words
+from phi3v.ui.api import words as api_words
 
 
 class TooLargeError(RequestError):
@@ -18,10 +18,10 @@ def read_data_url(url: str, name: str, limit_bytes: int) -> bytes:
     kind, _, content = url.partition(",")
     size = len(content) * 3 // 4
     if size > limit_bytes:
-        raise TooLargeError(words.too_large(name, size, limit_bytes))
+        raise TooLargeError(api_words.too_large(name, size, limit_bytes))
     if not kind.endswith(";base64"):
-        raise RequestError(words.bad_data_url(name))
+        raise RequestError(api_words.bad_data_url(name))
     try:
         return base64.b64decode(content, validate=True)
     except ValueError as error:  # binascii.Error is one, and so is text that is not ASCII
-        raise RequestError(words.bad_data_url(name)) from error
+        raise RequestError(api_words.bad_data_url(name)) from error

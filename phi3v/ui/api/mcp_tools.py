@@ -21,6 +21,7 @@ from phi3v.results.formats import FORMATS, OutputFormat
 from phi3v.settings import Settings
 from phi3v.tasks import Task, ready_names
 from phi3v.ui import words
+from phi3v.ui.api import words as api_words
 from phi3v.ui.api.data_urls import read_data_url
 from phi3v.ui.notices import refusal
 
@@ -91,7 +92,7 @@ def save_sent(images: Sequence[str], limit_bytes: int, folder: Path) -> list[str
     Raises RequestError for more than MAX_PICTURES, and for one that cannot be fetched or measured.
     """
     if len(images) > MAX_PICTURES:
-        raise RequestError(words.too_many(len(images), MAX_PICTURES))
+        raise RequestError(api_words.too_many(len(images), MAX_PICTURES))
     paths = []
     for number, image in enumerate(images, 1):
         name: str = words.picture_name(number)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from phi3v.request import RequestError, Role, Turn
-from phi3v.ui import words
+from phi3v.ui.api import words as api_words
 
 
 class SentTurn(BaseModel):
@@ -33,15 +33,15 @@ def read_turns(sent: Any, images: Sequence[str]) -> tuple[Turn, ...]:
         turns = TURNS.validate_python(json.loads(sent) if isinstance(sent, str) else sent)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ", ".join(map(describe_position, problem["loc"])) or words.TURNS
-        raise RequestError(words.bad_turns(place, problem["msg"])) from error
+        place = ", ".join(map(describe_position, problem["loc"])) or api_words.TURNS
+        raise RequestError(api_words.bad_turns(place, problem["msg"])) from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(words.bad_turns(words.TURNS, str(error))) from error
+        raise RequestError(api_words.bad_turns(api_words.TURNS, str(error))) from error
     if not turns:
-        raise RequestError(words.NO_TURNS)
+        raise RequestError(api_words.NO_TURNS)
     named = [number for turn in turns for number in turn.images]
     if named != list(range(1, len(images) + 1)):
-        raise RequestError(words.bad_numbers(named, len(images)))
+        raise RequestError(api_words.bad_numbers(named, len(images)))
     return tuple(
         Turn(turn.role, turn.text, tuple(images[number - 1] for number in turn.images))
         for turn in turns

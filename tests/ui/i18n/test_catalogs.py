@@ -11,6 +11,7 @@ import pytest
 from phi3v.remote import words as remote_words
 from phi3v.tasks import DETAILS, PRESETS, TASKS
 from phi3v.ui import words
+from phi3v.ui.api import words as api_words
 from phi3v.ui.compare import words as compare_words
 from phi3v.ui.i18n.labels import LABELS
 from phi3v.ui.i18n.languages import ENGLISH, Language, find_languages
@@ -21,7 +22,7 @@ PACKAGE = Path(words.__file__).parents[1]
 ENGLISH_ONLY = {"cli", "model", "settings.py", "quantization.py"}
 MAKERS = {"Text", "RequestError"}
 # Names, and texts of nothing but fields and punctuation.
-UNTRANSLATED = {words.TITLE, words.ADDRESS_HINT, words.TURNS, "Markdown"}
+UNTRANSLATED = {words.TITLE, words.ADDRESS_HINT, api_words.TURNS, "Markdown"}
 
 TRANSLATIONS = [language for code, language in find_languages().items() if code != ENGLISH.code]
 
@@ -66,7 +67,7 @@ def files_of_the_page() -> list[Path]:
 def find_texts() -> set[str]:
     """Return the English templates of all texts that the page may show."""
     texts = {text for file in files_of_the_page() for text in made_in(file)}
-    for module in (words, compare_words, ocr_words, remote_words):
+    for module in (words, api_words, compare_words, ocr_words, remote_words):
         texts |= set(constants_of(module))
     texts |= {text for task in TASKS for text in (task.title, task.hint)}
     texts |= {preset.title for preset in PRESETS}

@@ -11,6 +11,7 @@ from phi3v.documents.download import fetch_file
 from phi3v.request import Request, RequestError, Role, Sampling, Turn
 from phi3v.settings import Settings
 from phi3v.ui import words
+from phi3v.ui.api import words as api_words
 from phi3v.ui.api.data_urls import TooLargeError, read_data_url
 from phi3v.ui.api.mcp_tools import MAX_PICTURES
 from phi3v.ui.api.openai.bodies import ChatBody, ImagePart, Message, TextPart
@@ -87,7 +88,7 @@ class PictureFolder:
         path = self.folder / str(name)
         try:
             if self.count > MAX_PICTURES:
-                raise RequestError(words.too_many(self.count, MAX_PICTURES))
+                raise RequestError(api_words.too_many(self.count, MAX_PICTURES))
             if url[:5].lower() == "data:":
                 content = read_data_url(url, name, self.limit_bytes)
             else:
