@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from phi3v.comparison.difference import (
-    choose_canvas,
-    compare_pictures,
-    draw_map,
-    draw_regions,
-    is_same_ratio,
-)
+from phi3v.comparison.canvas import choose_canvas, is_same_ratio
+from phi3v.comparison.difference import compare_pictures, draw_map, draw_regions
 from phi3v.documents.images import open_image
 from phi3v.tasks import EXAMPLES
 
