@@ -20,8 +20,8 @@ pytestmark = pytest.mark.browser
 
 # Words that are the same in every language, and words that the tests themselves enter.
 NAMES = set(
-    "Phi Vision English OCR GPU JSON CSV PDF Markdown Top p seed API MB GB x zip https fake cpu "
-    "float32 log KB B png pdf dot name python app py model microsoft vision instruct".split()
+    "Phi Vision English OCR GPU JSON CSV PDF TIFF Markdown Top p seed API MB GB x zip https fake "
+    "cpu float32 log KB B png pdf dot name python app py model microsoft vision instruct".split()
 )
 # Questions to the model and its answers are in English, and so is code.
 ENGLISH_PARTS = ".message, .dataset td, table td.textbox, code, .languages, .file-preview, .result"

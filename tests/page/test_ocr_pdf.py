@@ -94,6 +94,7 @@ def test_the_pages_of_a_pdf_appear_one_by_one_without_the_bad_one(
     saved = download(page, button(page, ocr_words.SAVE_ALL), tmp_path / "all.zip")
     with zipfile.ZipFile(saved) as archive:
         read = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert "bill.pdf" in read.pop("notes.txt")  # what was not read
     assert read == {
         f"{number:03}-bill.pdf-page-{number}.txt": f"Text {order}"
         for order, number in enumerate((1, 2, 4, 5), 1)
