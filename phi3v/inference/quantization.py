@@ -78,8 +78,8 @@ def find_missing(user: str) -> list[str]:
 def choose_backend(quantize: str, backend: str = "auto") -> tuple[Backend, str]:
     """Return what multiplies quantized weights on this CPU, and the reason.
 
-    By trials of single products; `python -m benchmarks.quantized` compares them whole. backend takes
-    another choice.
+    By trials of single products; `python -m benchmarks.quantized` compares them whole. backend
+    takes another choice.
     """
     if backend == "onnxruntime":
         return "onnxruntime", "as asked"
