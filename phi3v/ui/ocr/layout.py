@@ -129,6 +129,8 @@ def lay_out_outputs() -> tuple[Any, ...]:
             )
         with gr.Tab(ocr_words.RAW):
             raw = gr.Textbox(label=ocr_words.RAW, lines=8, max_lines=24, buttons=["copy"])
+            # Not a tab of its own: a fourth would hide the third on a phone.
+            layer = gr.Textbox(label=ocr_words.TEXT_LAYER, lines=8, max_lines=24, buttons=["copy"])
         with gr.Tab(ocr_words.UNSURE_WORDS):
             threshold = gr.Slider(0, 1, DEFAULT_THRESHOLD, step=0.05, label=ocr_words.THRESHOLD)
             unsure = gr.Markdown(elem_classes="note")
@@ -138,8 +140,6 @@ def lay_out_outputs() -> tuple[Any, ...]:
                 show_inline_category=False,
                 combine_adjacent=False,
             )
-        with gr.Tab(ocr_words.TEXT_LAYER):
-            layer = gr.Textbox(label=ocr_words.TEXT_LAYER, lines=8, max_lines=24, buttons=["copy"])
     with gr.Row():
         saves = (
             gr.DownloadButton(ocr_words.SAVE_PAGE, interactive=False, size="md"),
