@@ -53,13 +53,12 @@ CONVERSATIONS: dict[str, Callable[[random.Random], Conversation]] = {
     "conversations about one to three shapes": ask_about_shapes,
     "conversations of all kinds": ask_anything,
 }
-MOST_TOKENS = 800
 
 
 def ask(engine: Engine, case: Case, before: tuple[Turn, ...] = ()) -> str:
     """Return the greedy answer as users see it: a repetition that ended it is cut to one."""
     turns = (*before, Turn("user", case.question, () if before else case.images))
-    chunks = list(engine.stream(Request(turns, Sampling(MOST_TOKENS))))
+    chunks = list(engine.stream(Request(turns, Sampling(case.max_new_tokens))))
     text, statistics = "".join(chunk.text for chunk in chunks), chunks[-1].statistics
     is_loop = statistics is not None and statistics.finish_reason == "loop"
     return (cut_repetition(text) if is_loop else text).strip()

@@ -1,6 +1,6 @@
-"""Conversations of three questions, odd ones of three pictures, and A4 pages, for the accuracy.
+"""Test cases of conversations, three pictures and A4 pages, which no training code draws.
 
-Drawn by code of their own, like all of `benchmarks.drawn`.
+A conversation is three questions about the same pictures.
 """
 
 import io
@@ -35,6 +35,7 @@ ORDINAL = re.compile(r"\b(first|second|third)\b|\b(?:image|picture) ([123])\b")
 A4 = (595.28, 841.89)  # points
 PDF_FONTS = ("Helvetica", "Helvetica-Bold", "Times-Roman", "Times-Bold", "Courier")
 MOST_CHARACTERS = 560  # on a page: the context has room for about as many tokens beside nine crops
+PAGE_TOKENS = 800  # of an answer to a page: one a character, and room for wrong ones
 
 
 def judge_one(wanted: str, among: re.Pattern[str] | tuple[str, ...]) -> Callable[[str], float]:
@@ -221,7 +222,7 @@ def make_page(rng: random.Random, low: float, high: float) -> Case:
     document.save(file)
     text = "\n".join(lines)
     image = render_page(file.getvalue(), 1, "page.pdf")
-    return Case((image,), "Read the text in this image.", judge_text(text), text)
+    return Case((image,), "Read the text in this image.", judge_text(text), text, PAGE_TOKENS)
 
 
 def write_line(rng: random.Random, size: float) -> str:

@@ -56,6 +56,7 @@ class Case:
     question: str
     judge: Callable[[str], float]
     wanted: str
+    max_new_tokens: int = 200
 
 
 @cache

@@ -1,7 +1,9 @@
 """Fixtures shared by all tests: golden vectors, tiny checkpoints, published files, a web site."""
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from support.golden import GOLDEN, PUBLISHED_NAMES, golden_json, published_folde
 # For this process alone: a server that ends deletes its uploads, and equal ones of other processes
 # are the same files.
 os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="phi3v-tests-")
+atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 
 if TYPE_CHECKING:
     import torch

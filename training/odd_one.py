@@ -3,7 +3,7 @@
 import random
 import re
 
-from training.canvas import Picture, Sample
+from training.canvas import Sample
 from training.compare import compare_shapes, compare_text
 
 QUESTIONS = (
@@ -48,10 +48,3 @@ def ask(rng: random.Random, shown: list[str], odd: int) -> tuple[str, str]:
     if len(set(shown)) == 1:
         return rng.choice(QUESTIONS), f"{answer}: the pictures are identical."
     return rng.choice(QUESTIONS), f"{answer}: the {ORDINALS[odd]} picture is the odd one."
-
-
-def find_odd(pictures: tuple[Picture, ...]) -> int | None:
-    """Return which of three pictures differs from the two others; None if none does."""
-    pixels = [picture.image.tobytes() for picture in pictures]
-    lone = [index for index, one in enumerate(pixels) if pixels.count(one) == 1]
-    return lone[0] if len(lone) == 1 else None

@@ -2,7 +2,7 @@
 
 bitsandbytes looks for outliers among the activations of every product, and the computer waits for
 that answer before it launches the next: four times in each layer of each decode step. Here a fixed
-number of the largest activations is always multiplied in 16 bits. Imports bitsandbytes.
+number of the largest activations is never rounded to 8 bits. Imports bitsandbytes.
 """
 
 import torch
@@ -10,9 +10,9 @@ from bitsandbytes.functional import int8_vectorwise_quant
 from bitsandbytes.nn import Linear8bitLt
 from torch import nn
 
-# Activations of a token that are multiplied in 16 bits: the largest. Models of up to 13 billion
-# parameters have at most 7 outlier features (LLM.int8(), arXiv 2208.07339, section 4.2); reading 16
-# columns of a matrix of bytes, in sectors of 32, takes a sixth of the time of reading all 3,072.
+# Activations of a token that are not rounded to 8 bits: the largest. Models of up to 13 billion
+# parameters have at most 7 outlier features (LLM.int8(), arXiv 2208.07339); 16 columns of a matrix
+# of bytes, read in sectors of 32, are a sixth of all 3,072. The time was not measured.
 OUTLIERS = 16
 
 

@@ -11,6 +11,7 @@ from support.small_training import ANSWERS, CONFIG, needs_fonts
 
 from training import conversation, document, objects, odd_one
 from training.batches import DOCUMENT_LENGTH, Questions, name_verdict
+from training.canvas import Picture
 from training.export import export
 from training.layouts import SLOTS
 from training.prompts import PromptEncoder
@@ -51,6 +52,17 @@ def test_a_conversation_has_two_to_four_questions_and_answers_what_it_points_to(
         assert set(asked) & seen
 
 
+def test_nothing_that_another_turn_tells_is_said_to_be_unknown():
+    unknown = 0
+    for number in range(400):
+        sample = conversation.make_sample(random.Random(f"unknown {number}"))
+        answers = [sample.answer, *(answer for _, answer in sample.more)]
+        if conversation.CANNOT in answers:
+            unknown += 1
+            assert not any(answer.startswith("The author") for answer in answers)
+    assert unknown > 20
+
+
 def test_the_larger_shape_is_the_larger_one():
     compared = 0
     for number in range(200):
@@ -68,12 +80,19 @@ def test_the_larger_shape_is_the_larger_one():
     assert compared > 30
 
 
+def find_odd(pictures: tuple[Picture, ...]) -> int | None:
+    """Return which of three pictures differs from the two others; None if none does."""
+    pixels = [picture.image.tobytes() for picture in pictures]
+    lone = [index for index, one in enumerate(pixels) if pixels.count(one) == 1]
+    return lone[0] if len(lone) == 1 else None
+
+
 def test_the_odd_one_is_the_picture_that_differs():
     kinds = set()
     for number in range(60):
         sample = odd_one.make_sample(random.Random(f"odd {number}"))
         found = odd_one.ODD.search(sample.answer)
-        odd = odd_one.find_odd(sample.pictures)
+        odd = find_odd(sample.pictures)
         assert len(sample.pictures) == 3
         if found:
             assert odd == odd_one.ORDINALS.index(found[1])
